@@ -1,0 +1,124 @@
+"""What is done with a finished run: load its artifact, evaluate it, predict with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from exactune.config import Config
+from exactune.data.inputs import read_inputs
+from exactune.data.load import Loaded, load_paths
+from exactune.data.load import load as load_rows
+from exactune.errors import DataError, RunError
+from exactune.evaluate.baselines import majority
+from exactune.evaluate.evaluation import Evaluation, evaluate_answers
+from exactune.infer.answers import read_answer
+from exactune.infer.artifact import Artifact, load_artifact
+from exactune.layers import read_patch, resolve
+from exactune.rundir import Run, read_json, write_json, write_jsonl
+from exactune.types import Example
+
+__all__ = ["evaluate", "load", "predict"]
+
+
+def load(path: str | Path) -> Artifact:
+    """The artifact of a run folder, or an artifact folder itself, ready to ``predict``.
+
+    Raises:
+        ExactuneError: There is none, its base is missing or changed, or its tokenizer behaves differently now.
+    """
+    folder = Path(path)
+    return load_artifact(Run(folder).artifact if Run(folder).config.is_file() else folder)
+
+
+def evaluate(
+    run: Run | str | Path, *, data: str | Path | None = None, advance: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
+    """Answer and score the run's test rows (eval rows if it has none), or the rows of another file.
+
+    The run's own rows are the very ones of training time, by id; their figures are written to ``eval/``.
+
+    Args:
+        run: A run or its folder.
+        data: Another data file; its figures are returned, not stored.
+        advance: Called with the number of rows just answered.
+
+    Returns:
+        The document of ``eval/metrics.json``.
+
+    Raises:
+        ExactuneError: The run has no artifact, or its data files are gone or have changed.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    config = resolve([read_patch(run.config)]).config
+    artifact = load(run.path)
+    train, split, rows = _run_rows(run, config)
+    if data is not None:
+        split, rows = str(data), _other_rows(str(data))
+    generations = artifact.generate(
+        [row.prompt for row in rows], batch_size=config.evaluate.batch_size, advance=advance
+    )
+    answers = [read_answer(artifact.task, generation) for generation in generations]
+    baselines = {"majority": majority([row.answer for row in train], len(rows))}
+    result = evaluate_answers(artifact.task, split, rows, answers, baselines)
+    if data is None:
+        _store(run, result)
+    return result.metrics
+
+
+def _store(run: Run, result: Evaluation) -> None:
+    write_jsonl(run.predictions, result.predictions)
+    write_json(run.metrics, result.metrics)
+
+
+def _run_rows(run: Run, config: Config) -> tuple[list[Example], str, list[Example]]:
+    """Training rows, and name and rows of the split that final figures are taken on.
+
+    Raises:
+        RunError: A data file is not what it was.
+    """
+    record = read_json(run.data)
+    loaded = load_rows(config, run.path)
+    known = {file["sha256"] for file in record["files"]}
+    changed = [file.path for file in loaded.files if file.sha256 not in known]
+    if changed:
+        raise RunError(
+            f"{', '.join(changed)} changed since the run, so its figures cannot be repeated. "
+            "Restore the file, or score the new rows with --data FILE."
+        )
+    by_id = {row.id: row for part in (loaded.splits.train, loaded.splits.eval, loaded.splits.test) for row in part}
+    splits = record["splits"]
+    split = "test" if splits["test"]["rows"] else "eval"
+    return [by_id[name] for name in splits["train"]["ids"]], split, [by_id[name] for name in splits[split]["ids"]]
+
+
+def _other_rows(path: str) -> list[Example]:
+    loaded: Loaded = load_paths([path])
+    if loaded.rejected:
+        raise DataError(f"{path}: rows cannot be read, so nothing was scored.", loaded.rejected)
+    return [*loaded.splits.train, *loaded.splits.eval, *loaded.splits.test]
+
+
+def predict(
+    run: str | Path | Artifact, rows: str | Path | Sequence[str | Sequence[Mapping[str, str]]], *, batch_size: int = 32
+) -> Iterator[dict[str, Any]]:
+    """Answer new inputs.
+
+    Args:
+        run: A run folder, an artifact folder, or a loaded artifact.
+        rows: A data file (its answers, if any, are not looked at), or texts or message lists.
+        batch_size: Rows answered together; also how many results come at a time.
+
+    Yields:
+        ``{"id", "answer", "prediction", "status", "confidence"}`` per row, in order.
+    """
+    artifact = run if isinstance(run, Artifact) else load(run)
+    if isinstance(rows, (str, Path)):
+        inputs = [(place, prompt) for place, prompt in read_inputs(Path(rows))]
+    else:
+        inputs = [(str(number), row) for number, row in enumerate(rows, 1)]
+    for start in range(0, len(inputs), batch_size):
+        part = inputs[start : start + batch_size]
+        for (name, _), answer in zip(part, artifact.predict([row for _, row in part]), strict=True):
+            yield {"id": name, **answer}

@@ -1,0 +1,73 @@
+"""The embedded base models, and where a model's name leads.
+
+An embedded base is a folder beside this file in the Hugging Face layout, plus ``exactune.json``: what the base declares
+of itself (learning-rate factor, which layers its adapters need).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from exactune.errors import ModelError
+
+__all__ = ["EMBEDDED", "Base", "find_base"]
+
+EMBEDDED: Mapping[str, str] = {"mini": "mini-0", "mini-0": "mini-0"}
+"""Names that lead to a folder here. ``mini`` follows the newest generation; a run records the exact one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where a base model is and what it declares.
+
+    Attributes:
+        name: As recorded in runs and artifacts: ``mini-0``, a hub id or an absolute folder.
+        location: What ``from_pretrained`` takes: a folder or a hub id.
+        declared: The content of its ``exactune.json``; empty for other models.
+    """
+
+    name: str
+    location: str
+    declared: Mapping[str, Any] = field(default_factory=dict)
+
+    def learning_rate_factor(self, *, full: bool = False) -> float:
+        """What a recipe's learning rate is multiplied by: for adapters, or for ``full`` fine-tuning."""
+        return float(self.declared.get("full_learning_rate_factor" if full else "learning_rate_factor", 1.0))
+
+    @property
+    def folder(self) -> Path | None:
+        """The local folder, or ``None`` for a hub id."""
+        path = Path(self.location)
+        return path if path.is_dir() else None
+
+
+def find_base(model: str) -> Base:
+    """What a config's ``model:`` names.
+
+    Raises:
+        ModelError: It is a local folder that holds no base model (a LoRA adapter, for example), or no name at all.
+    """
+    if model in EMBEDDED:
+        folder = Path(__file__).parent / EMBEDDED[model]
+        return Base(EMBEDDED[model], str(folder), json.loads((folder / "exactune.json").read_text(encoding="utf-8")))
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return _local(path.absolute(), model)
+    if not model.strip() or model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise ModelError(f"model `{model}`: no such folder. {_KNOWN}")
+    return Base(model, model)
+
+
+_KNOWN = "Give `mini` (embedded, works offline), a local model folder, or a hub id such as Qwen/Qwen3-4B."
+
+
+def _local(path: Path, model: str) -> Base:
+    if (path / "config.json").is_file():
+        return Base(str(path), str(path))
+    if (path / "adapter_config.json").is_file():
+        raise ModelError(f"model `{model}` is a LoRA adapter, not a base model. Name the base it was trained on.")
+    raise ModelError(f"model `{model}`: the folder has no config.json, so it holds no model. {_KNOWN}")

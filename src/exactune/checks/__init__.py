@@ -1,0 +1,55 @@
+"""The data rules: examples to findings. Torch-free; a tokenizer comes as an argument.
+
+To add a rule, write a function whose docstring has the sections *What it does*, *Why it matters*, *Example* and *Fix*,
+and list it in :data:`RULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from exactune.checks.answers import label_only_in_eval, one_label
+from exactune.checks.dataset import Dataset, Probe, drop_located
+from exactune.checks.rows import empty_answer, empty_prompt, no_answer, unknown_format, unreadable_row, wrong_roles
+from exactune.checks.size import too_few_rows
+from exactune.checks.tokens import answer_not_reproduced, row_too_long
+from exactune.checks.twins import conflicting_answers, eval_row_in_train, exact_duplicate
+from exactune.errors import ConfigError
+from exactune.rules import Finding, Rule, Severity, run_rules, worst_first
+
+__all__ = ["RULES", "Dataset", "Probe", "check_dataset", "drop_located"]
+
+RULES: tuple[Rule[Dataset], ...] = (
+    Rule("D101", "unreadable-row", Severity.ERROR, unreadable_row),
+    Rule("D102", "unknown-format", Severity.ERROR, unknown_format),
+    Rule("D103", "wrong-roles", Severity.ERROR, wrong_roles),
+    Rule("D104", "no-answer", Severity.ERROR, no_answer),
+    Rule("D105", "empty-answer", Severity.ERROR, empty_answer),
+    Rule("D106", "empty-prompt", Severity.ERROR, empty_prompt),
+    Rule("D201", "exact-duplicate", Severity.WARNING, exact_duplicate),
+    Rule("D203", "conflicting-answers", Severity.WARNING, conflicting_answers),
+    Rule("D205", "eval-row-in-train", Severity.ERROR, eval_row_in_train),
+    Rule("D301", "one-label", Severity.ERROR, one_label),
+    Rule("D302", "label-only-in-eval", Severity.WARNING, label_only_in_eval),
+    Rule("D501", "row-too-long", Severity.ERROR, row_too_long),
+    Rule("D505", "answer-not-reproduced", Severity.ERROR, answer_not_reproduced),
+    Rule("D702", "too-few-rows", Severity.WARNING, too_few_rows),
+)
+
+
+def check_dataset(dataset: Dataset, ignore: Iterable[str] = ()) -> list[Finding]:
+    """What the data rules find, worst first.
+
+    Args:
+        dataset: Rows, rejected rows and, if token rules are wanted, a tokenizer probe.
+        ignore: Codes not to report (``check.ignore``).
+
+    Raises:
+        ConfigError: ``ignore`` names no rule.
+    """
+    unwanted = {code.upper() for code in ignore}
+    unknown = sorted(unwanted - {rule.code for rule in RULES})
+    if unknown:
+        known = ", ".join(rule.code for rule in RULES)
+        raise ConfigError(f"`check.ignore`: no data rule has the code {unknown[0]}. Known: {known}.")
+    return worst_first(run_rules((rule for rule in RULES if rule.code not in unwanted), dataset))

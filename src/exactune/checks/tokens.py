@@ -1,0 +1,74 @@
+"""Rules that look at rows with the run's tokenizer (D5xx)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exactune.checks.dataset import Dataset
+from exactune.data.words import count, excerpt, unique
+from exactune.rules import Finding, Rule
+
+__all__ = ["answer_not_reproduced", "row_too_long"]
+
+EVIDENCE = 20
+
+
+def row_too_long(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
+    """A row with more tokens than the limit.
+
+    What it does:
+        Counts each row's tokens (prompt, answer and stop token) and finds those above `training.max_seq_length` or the
+        model's own limit.
+
+    Why it matters:
+        Cutting such a row would cut its answer: the model would learn to stop in the middle. So it is never cut.
+
+    Example:
+        train.jsonl:88 has 2,310 tokens, the limit is 2,048
+
+    Fix:
+        Raise `training.max_seq_length` if the model allows it, shorten the input, or leave the rows out with
+        `check: {on_error: skip}`.
+    """
+    long = [(example, probe) for example, probe in dataset.probes if probe.tokens > probe.limit]
+    if long:
+        example, probe = max(long, key=lambda pair: pair[1].tokens)
+        yield rule.finding(
+            f"{count(len(long), 'row')} longer than {probe.limit:,} tokens; the longest has {probe.tokens:,} "
+            f"({example.location})",
+            locations=unique(example.location for example, _ in long),
+            evidence={"limit": probe.limit, "longest": probe.tokens, "rows": len(long)},
+        )
+
+
+def answer_not_reproduced(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
+    """An answer that the tokenizer cannot give back.
+
+    What it does:
+        Turns each answer into tokens and back into text, and finds those that come back changed.
+
+    Why it matters:
+        Tokenizers that lower-case, apply NFKC or lack characters can never produce such an answer, whatever the
+        training: each of these rows counts as wrong.
+
+    Example:
+        the answer `ＡＢＣ` comes back as `ABC`
+
+    Fix:
+        Write the answers as the tokenizer writes them (for example half-width), or choose another base model.
+    """
+    changed = [(example, probe) for example, probe in dataset.probes if probe.decoded != example.answer]
+    if changed:
+        example, probe = changed[0]
+        yield rule.finding(
+            f"{count(len(changed), 'answer')} changed by the tokenizer: at {example.location} "
+            f"{excerpt(example.answer)!r} comes back as {excerpt(probe.decoded)!r}",
+            locations=unique(example.location for example, _ in changed),
+            evidence={
+                "rows": len(changed),
+                "answers": [
+                    {"row": str(example.location), "answer": example.answer, "decoded": probe.decoded}
+                    for example, probe in changed[:EVIDENCE]
+                ],
+            },
+        )

@@ -1,0 +1,63 @@
+"""The command line: one verb per stage. Each command parses, then calls the plain function of the same name."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from exactune.cli.check import check
+from exactune.cli.env import env
+from exactune.cli.eval import eval_
+from exactune.cli.explain import explain
+from exactune.cli.predict import predict
+from exactune.cli.report import report
+from exactune.cli.screen import fail
+from exactune.cli.train import train
+from exactune.errors import ExactuneError, Interrupted
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Fine-tune a language model for a task that has a right answer, and prove that the result works.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for name, command in {
+    "check": check,
+    "explain": explain,
+    "train": train,
+    "eval": eval_,
+    "predict": predict,
+    "report": report,
+    "env": env,
+}.items():
+    app.command(name)(command)
+
+
+def main() -> None:
+    """The ``exactune`` command. Exit codes: 0 done, 1 the answer is no, 2 the user must change something."""
+    _quiet_libraries()
+    try:
+        app()
+    except Interrupted as stop:
+        fail(str(stop), code=128 + stop.signal_number)
+    except KeyboardInterrupt:
+        fail("Stopped; nothing more was written.", code=130)
+    except ExactuneError as error:
+        fail(str(error), getattr(error, "findings", ()))
+    except BrokenPipeError:
+        # The reader of a pipe went away (`| head`); stdout cannot be flushed any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _quiet_libraries() -> None:
+    """Progress bars and advice of libraries would drown ours; a user's own setting wins."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

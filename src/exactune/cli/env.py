@@ -1,0 +1,37 @@
+"""``exactune env``."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from exactune.cli.screen import out, print_json
+
+__all__ = ["env"]
+
+
+def env(as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False) -> None:
+    """Versions, devices, the embedded base, what is missing and how to get it."""
+    from exactune.bases import find_base
+    from exactune.environment import EXTRAS, versions
+
+    document = {**versions(), "device": _device(), "mini": dict(find_base("mini").declared)}
+    if as_json:
+        print_json(document)
+        return
+    for name in ("exactune", "python", "platform", "device"):
+        out.print(f"{name:14} {document[name]}", markup=False)
+    for name, version in document["packages"].items():  # type: ignore[attr-defined]
+        missing = f"missing; pip install 'exactune[{EXTRAS[name]}]'" if name in EXTRAS else "missing"
+        out.print(f"{name:14} {version or missing}", markup=False)
+    out.print("mini           " + ", ".join(f"{key} {value}" for key, value in document["mini"].items()), markup=False)
+
+
+def _device() -> str:
+    if find_spec("torch") is None:
+        return "unknown: torch is not installed"
+    from exactune.infer.model import default_device, describe_device
+
+    return describe_device(default_device())

@@ -1,0 +1,48 @@
+"""``exactune predict``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+__all__ = ["predict"]
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run or artifact folder.", metavar="RUN")],
+    file: Annotated[str, typer.Argument(help="A data file, or - for standard input.", metavar="FILE")] = "-",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write here.", metavar="FILE")] = None,
+    batch_size: Annotated[int, typer.Option(help="Rows answered together.", min=1)] = 32,
+) -> None:
+    """Answer new rows; one JSON line per row."""
+    from exactune.apply import predict as run_predict
+
+    with _target(output) as target:
+        for row in run_predict(run, "-" if file == "-" else Path(file), batch_size=batch_size):
+            target.write(json.dumps(row, ensure_ascii=False) + "\n")
+            target.flush()
+
+
+@contextlib.contextmanager
+def _target(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that is complete or absent."""
+    if output is None:
+        yield sys.stdout
+        return
+    from exactune.errors import RunError
+
+    staged = output.with_name(f".{output.name}.tmp")
+    try:
+        with staged.open("w", encoding="utf-8", newline="\n") as target:
+            yield target
+        staged.replace(output)
+    except OSError as error:
+        raise RunError(f"{output} cannot be written: {error.strerror or error}.") from error
+    finally:
+        staged.unlink(missing_ok=True)

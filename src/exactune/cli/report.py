@@ -1,0 +1,20 @@
+"""``exactune report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exactune.cli.screen import out
+
+__all__ = ["report"]
+
+
+def report(run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]) -> None:
+    """Write a run's report again from its files."""
+    from exactune.report import write_report
+    from exactune.rundir import Run
+
+    out.print(str(write_report(Run.open(run))), markup=False)

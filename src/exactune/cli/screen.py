@@ -1,0 +1,109 @@
+"""What people see: results on stdout, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from exactune.rules import Finding, Severity
+
+__all__ = ["TrainingScreen", "fail", "out", "print_json", "show_findings", "show_metrics"]
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
+SHOWN_PLACES = 5
+
+
+def fail(message: str, findings: Sequence[Finding] = (), *, code: int = 2) -> NoReturn:
+    """Say what went wrong and end."""
+    show_findings(findings, err)
+    err.print(Text(message, style="red" if code == 2 else ""))
+    sys.exit(code)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout and nothing else."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def show_findings(findings: Sequence[Finding], console: Console = out) -> None:
+    """Findings with the first of their places and the fix."""
+    for finding in findings:
+        console.print(
+            Text.assemble(
+                (f"{finding.code} {finding.severity}", STYLES[finding.severity]), f" {finding.name}: {finding.message}"
+            )
+        )
+        twins = [*map(str, finding.related), *[""] * len(finding.locations)]
+        for place, twin in list(zip(finding.locations, twins, strict=False))[:SHOWN_PLACES]:
+            console.print(Text(f"     {place}" + (f"  (see {twin})" if twin else ""), style="dim"))
+        if len(finding.locations) > SHOWN_PLACES:
+            console.print(Text(f"     and {len(finding.locations) - SHOWN_PLACES} more", style="dim"))
+        console.print(Text(f"     fix: {finding.fix}"))
+
+
+def show_metrics(document: Mapping[str, Any]) -> None:
+    """The figures of an evaluation beside its baselines."""
+    table = Table(title=f"{document['split']}: {document['n']} rows", title_justify="left", box=None, pad_edge=False)
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("95% interval", justify="right")
+    for name in document["baselines"]:
+        table.add_column(name, justify="right")
+    for metric, figure in document["metrics"].items():
+        star = " *" if metric == document["primary"] else ""
+        baselines = [f"{values[metric]['value']:.3f}" for values in document["baselines"].values()]
+        table.add_row(metric + star, f"{figure['value']:.3f}", f"{figure['low']:.3f} - {figure['high']:.3f}", *baselines)
+    out.print(table)
+    bad = {name: count for name, count in document["statuses"].items() if name != "ok"}
+    if bad:
+        out.print("not usable: " + ", ".join(f"{count} {name}" for name, count in bad.items()))
+
+
+class TrainingScreen:
+    """One progress bar: step, loss, newest metric, time left. Without a terminal: a line per evaluation.
+
+    Args:
+        metric: Name of the metric that decides.
+    """
+
+    def __init__(self) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal,
+        )  # fmt: skip
+        self.bar = self.progress.add_task("training", total=None, figures="")
+        self.metric = ""
+
+    def __enter__(self) -> TrainingScreen:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def step(self, step: int, steps: int, newest: Mapping[str, float]) -> None:
+        """Move the bar."""
+        figures = f"loss {newest['loss']:.3f}" if "loss" in newest else ""
+        self.progress.update(self.bar, completed=step, total=steps, figures=f"{figures} {self.metric}".strip())
+
+    def evaluated(self, epoch: float, metrics: Mapping[str, float], is_best: bool) -> None:
+        """Print an evaluation above the bar."""
+        shown = {name: value for name, value in metrics.items() if name != "loss"}
+        name, value = next(iter(shown.items()))
+        self.metric = f"{name} {value:.3f}"
+        text = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
+        err.print(f"epoch {epoch:<4g} eval loss {metrics['loss']:.3f}  {text}" + ("  best" if is_best else ""))

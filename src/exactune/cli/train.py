@@ -1,0 +1,56 @@
+"""``exactune train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exactune.cli.screen import TrainingScreen, out, show_metrics
+from exactune.rundir import Run, read_json
+
+__all__ = ["train"]
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="The config file.", metavar="CONFIG")],
+    assignments: Annotated[list[str], typer.Option("--set", help="key=value; wins over the file.")] = [],  # noqa: B006
+    patch: Annotated[list[Path], typer.Option(help="A file with values that win over the config's.")] = [],  # noqa: B006
+    output: Annotated[str | None, typer.Option(help="Run folder, instead of output_dir.", metavar="DIR")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and plan only.")] = False,
+) -> None:
+    """Check the rows, choose the recipe, train, evaluate, report."""
+    if dry_run:
+        from exactune.pipeline import describe
+        from exactune.plan import config_source, make_plan
+
+        source = config_source(config, patch_files=patch, assignments=assignments)
+        for line in describe(make_plan(source, output=output)):
+            out.print(line, markup=False)
+        return
+    from exactune.pipeline import train as run_pipeline
+
+    with TrainingScreen() as screen:
+        run = run_pipeline(
+            config, patch_files=patch, assignments=assignments, output=output, resume=resume, overwrite=overwrite,
+            say=lambda line: out.print(line, markup=False), display=screen,
+        )  # fmt: skip
+    finish(run)
+
+
+def finish(run: Run) -> None:
+    """Show the figures and where they are; exit code 1 if a gate failed."""
+    from exactune.evaluate.gate import failed_gates
+    from exactune.layers import read_patch, resolve
+
+    document = read_json(run.metrics)
+    show_metrics(document)
+    out.print(f"run     {run.path}\nreport  {run.report}", markup=False)
+    failures = failed_gates(resolve([read_patch(run.config)]).config.gate, document)
+    for failure in failures:
+        out.print(f"gate    {failure}", markup=False)
+    if failures:
+        raise typer.Exit(1)

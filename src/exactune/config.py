@@ -1,0 +1,224 @@
+"""The config: one strict tree. How its values are read and merged is in :mod:`exactune.layers`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+__all__ = ["Config", "DataConfig", "Epochs", "TaskConfig", "config_keys"]
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    """How long to train: at least ``minimum``, at most ``maximum`` epochs; early stopping decides in between."""
+
+    minimum: float
+    maximum: float
+
+    def __str__(self) -> str:
+        return f"{self.minimum:g}" if self.minimum == self.maximum else f"{self.minimum:g}-{self.maximum:g}"
+
+
+def _epochs(value: Any) -> Epochs:
+    if isinstance(value, Epochs):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?))?\s*", str(value))
+    if match is None or isinstance(value, bool):
+        raise ValueError("a number of epochs (3) or a range (5-8) is needed")
+    low = float(match[1])
+    high = float(match[2] or match[1])
+    if not 0 < low <= high:
+        raise ValueError("epochs must be more than 0, and a range must rise (5-8)")
+    return Epochs(low, high)
+
+
+def _epochs_to_yaml(value: Epochs) -> str | float:
+    if value.minimum != value.maximum:
+        return str(value)
+    return int(value.minimum) if value.minimum.is_integer() else value.minimum
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+EpochsField = Annotated[Epochs, BeforeValidator(_epochs), PlainSerializer(_epochs_to_yaml)]
+Paths = Annotated[list[str], BeforeValidator(_one_or_many)]
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", use_attribute_docstrings=True, populate_by_name=True, arbitrary_types_allowed=True
+    )
+
+
+class MixSource(_Node):
+    """General rows that join training."""
+
+    path: str
+    """Data file, in any format that ``data.train`` may have."""
+    ratio: float = Field(gt=0, le=10)
+    """How many rows to add for each task row: 0.1 adds 10 for every 100, sampled by ``training.seed``."""
+
+
+class DataConfig(_Node):
+    """Where the rows are."""
+
+    train: Paths = []
+    """File, glob or list of them, relative to the config."""
+    eval: Paths = []
+    """Rows that choose the checkpoint. Without them, ``eval_fraction`` of the training rows."""
+    test: Paths = []
+    """Rows for the final figures; without them these are taken on the eval rows."""
+    eval_fraction: float = Field(0.1, gt=0, lt=1)
+    """Share of the training rows held out when ``eval`` is not given: stratified by answer, the same input never on
+    both sides, drawn by ``training.seed``."""
+    columns: dict[str, str] = {}
+    """Names of ``input``, ``output``, ``system`` where they cannot be recognised: ``{input: sentence, output: tag}``."""
+    instruction: str = ""
+    """System message for rows that bring none."""
+    mix: list[MixSource] = []
+    """General rows that join training against forgetting; never evaluated."""
+
+
+class TaskConfig(_Node):
+    """What a right answer is."""
+
+    type: Literal["auto", "classification", "json", "entities", "text"] = "auto"
+    """``auto`` looks at the training answers and says what it took them for."""
+    labels: list[str] | None = None
+    """``classification``: the labels allowed; by default those of the training rows."""
+    field: str | None = None
+    """``classification``: the key under which a JSON answer holds its label."""
+    json_schema: dict[str, Any] | None = Field(None, alias="schema")
+    """``json``: the JSON schema of an answer; by default inferred from the training rows."""
+    entity_types: list[str] | None = None
+    """``entities``: the types allowed; by default those of the training rows."""
+
+
+class CheckConfig(_Node):
+    """What the data checks may stop."""
+
+    on_error: Literal["stop", "skip", "ignore"] = "stop"
+    """``stop`` the run, ``skip`` the rows named (listed in the run) or ``ignore`` the finding."""
+    ignore: list[str] = []
+    """Codes not to report."""
+
+
+class TrainingConfig(_Node):
+    """How to train. The defaults are the guide's base configuration."""
+
+    method: Literal["sft"] = "sft"
+    """Supervised fine-tuning."""
+    num_epochs: EpochsField = Epochs(5, 8)
+    """A number is exact; ``5-8`` trains at least 5, at most 8, and early stopping decides. The learning-rate schedule
+    spans the maximum."""
+    learning_rate: float = Field(1e-5, gt=0, lt=1)
+    """Peak learning rate. A recipe's rate is multiplied by the factor the base model declares; yours is literal."""
+    lr_scheduler_type: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    """Shape of the schedule after warm-up."""
+    per_device_train_batch_size: int = Field(4, ge=1)
+    """Rows per forward pass."""
+    gradient_accumulation_steps: int = Field(4, ge=1)
+    """Forward passes per optimizer step."""
+    warmup_ratio: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW weight decay."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are scaled down to this norm."""
+    max_seq_length: int = Field(2048, ge=8)
+    """Longest row in tokens, prompt and answer together. A longer row is rejected and listed, never cut."""
+    early_stopping_patience: int = Field(2, ge=1)
+    """Evaluations without a better ``metric_for_best`` before stopping, once the minimum of epochs is over."""
+    metric_for_best: str = "auto"
+    """``auto`` (the task's primary metric), another of its metrics, or ``loss``."""
+    seed: int = Field(42, ge=0)
+    """Of adapter initialisation, data order, dropout and splits."""
+    logging_steps: int = Field(10, ge=1)
+    """Optimizer steps between two lines of ``train/metrics.jsonl``."""
+    gradient_checkpointing: bool = False
+    """Trade compute for memory: recompute activations in the backward pass."""
+    engine: Literal["auto", "plain"] = "auto"
+    """``plain``: padded batches."""
+    report_to: Annotated[list[str], BeforeValidator(_one_or_many)] = []
+    """Trackers that transformers knows, for example ``tensorboard``."""
+
+
+class LoraSettings(_Node):
+    """The adapter. ``lora: none`` fine-tunes every weight instead."""
+
+    r: int = Field(32, ge=1)
+    """Rank."""
+    lora_alpha: float = Field(64, gt=0)
+    """Scale: updates are multiplied by ``lora_alpha / r``."""
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout on the adapter's input while training."""
+    target_modules: list[str] | Literal["all-linear"] = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    """Linear layers that get an adapter."""
+
+
+class EvaluateConfig(_Node):
+    """How evaluation during training is done; final figures are always taken on every row."""
+
+    rows: int = Field(500, ge=1)
+    """At most this many eval rows are answered at each evaluation during training: a seeded slice, stratified by answer."""
+    batch_size: int = Field(32, ge=1)
+    """Rows generated together."""
+    general: Annotated[list[str], Field(max_length=0)] = []
+    """Reserved for files on which forgetting is measured."""
+
+
+def _none_word(value: Any) -> Any:
+    return None if value in ("none", "None", False) else value
+
+
+def _type_word(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
+
+
+class Config(_Node):
+    """The whole tree."""
+
+    model: str = "mini"
+    """Hub id, local folder, or ``mini`` (embedded, works offline)."""
+    data: DataConfig = DataConfig()
+    task: Annotated[TaskConfig, BeforeValidator(_type_word)] = TaskConfig()
+    check: CheckConfig = CheckConfig()
+    training: TrainingConfig = TrainingConfig()
+    lora: Annotated[LoraSettings | None, BeforeValidator(_none_word)] = LoraSettings()
+    quantization: Literal["none"] = "none"
+    """Reserved: ``none`` trains in float32 on CPU and in bfloat16 where the device has it."""
+    constrain: Literal["auto", False] = "auto"
+    """Reserved: answers are decoded freely."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    gate: dict[str, float] = {}
+    """Metric values the run must reach, for example ``{macro_f1: 0.80}``; otherwise the exit code is 1."""
+    output_dir: str = "runs/default"
+    """The run folder, relative to the working directory."""
+
+
+@cache
+def config_keys() -> tuple[dict[str, type[BaseModel]], tuple[str, ...]]:
+    """Dotted paths of the inner nodes with their models, and of the leaves."""
+    nodes: dict[str, type[BaseModel]] = {}
+    leaves: list[str] = []
+
+    def walk(model: type[BaseModel], prefix: str) -> None:
+        for name, info in model.model_fields.items():
+            path = prefix + (info.alias or name)
+            # A list of nodes is a leaf: only a node itself or an optional one is walked into.
+            kinds = () if get_origin(info.annotation) is list else (info.annotation, *get_args(info.annotation))
+            inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, _Node)]
+            if inner:
+                nodes[path] = inner[0]
+                walk(inner[0], path + ".")
+            else:
+                leaves.append(path)
+
+    walk(Config, "")
+    return nodes, tuple(leaves)

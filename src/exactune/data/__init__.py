@@ -1,0 +1,1 @@
+"""From files to examples: reading, formats, splitting, mixing. Torch-free."""

@@ -1,0 +1,126 @@
+"""Which files a config or a command line names."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exactune.errors import ConfigError, DataError
+
+__all__ = ["DataFile", "find_files", "name_files", "shown_path", "split_of"]
+
+_EVAL = re.compile(r"(eval|dev|valid|val(?![a-z]))")
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One file to read.
+
+    Attributes:
+        path: Where it is.
+        shown: Its name in places and messages.
+        split: ``train``, ``eval``, ``test`` or ``mix``.
+        source: How the config named it.
+    """
+
+    path: Path
+    shown: str
+    split: str
+    source: str
+
+
+def shown_path(path: Path) -> str:
+    """The path as one would type it: relative to the working directory unless that is longer or leads far up."""
+    absolute = os.path.abspath(path)
+    try:
+        relative = os.path.relpath(absolute)
+    except ValueError:  # another drive
+        return absolute
+    far = relative.split(os.sep).count("..") > 2
+    return absolute if far or len(relative) >= len(absolute) else relative
+
+
+def find_files(named: Mapping[str, Sequence[str]], base: Path) -> list[DataFile]:
+    """The files that paths and globs of a config name, relative to its folder.
+
+    Args:
+        named: Split -> paths and globs.
+        base: The config's folder.
+
+    Raises:
+        DataError: Files are missing or a glob matches none; all of them are named.
+        ConfigError: A file stands in two splits.
+    """
+    files: list[DataFile] = []
+    missing: list[str] = []
+    for split, patterns in named.items():
+        for pattern in patterns:
+            paths = _matches(pattern, base)
+            if not paths:
+                missing.append(f"`data.{split}`: {_missing(pattern, base)}")
+            files += [DataFile(path, shown_path(path), split, pattern) for path in paths]
+    if missing:
+        raise DataError("\n".join(missing))
+    return _once(files)
+
+
+def _matches(pattern: str, base: Path) -> list[Path]:
+    path = base / Path(pattern).expanduser()
+    if path.exists():
+        return [path]
+    if not _GLOB.search(pattern):
+        return []
+    found = sorted(glob.glob(os.path.expanduser(pattern), root_dir=base, recursive=True))
+    return [base / name for name in found if (base / name).is_file()]
+
+
+def _missing(pattern: str, base: Path) -> str:
+    path = base / Path(pattern).expanduser()
+    if _GLOB.search(pattern):
+        return f"no file matches {pattern} in {shown_path(base)}. Paths are relative to the config."
+    if not path.parent.is_dir():
+        return f"{shown_path(path)}: no such file (there is no folder {shown_path(path.parent)})."
+    near = difflib.get_close_matches(path.name, sorted(entry.name for entry in path.parent.iterdir()), 1)
+    hint = f"Did you mean {near[0]}?" if near else "Paths are relative to the config."
+    return f"{shown_path(path)}: no such file. {hint}"
+
+
+def _once(files: Iterable[DataFile]) -> list[DataFile]:
+    """Each file once; ids are ``file:line``, so a file can have one use only."""
+    seen: dict[str, DataFile] = {}
+    for file in files:
+        known = seen.setdefault(os.path.realpath(file.path), file)
+        if known.split != file.split or (known is not file and file.split == "mix"):
+            raise ConfigError(
+                f"{file.shown} stands in both `data.{known.split}` ({known.source}) and `data.{file.split}` "
+                f"({file.source}). Give each file one use."
+            )
+    return list(seen.values())
+
+
+def split_of(path: Path) -> str:
+    """The split that a file's name says: ``train*``, ``eval*|dev*|valid*|val``, ``test*``; otherwise ``train``."""
+    stem = path.stem.lower()
+    if _EVAL.match(stem):
+        return "eval"
+    return "test" if stem.startswith("test") else "train"
+
+
+def name_files(paths: Sequence[str]) -> list[DataFile]:
+    """The files of a command line; one file alone is training data, several take their split from their names.
+
+    Raises:
+        DataError: Files are missing; all of them are named.
+        ConfigError: Two paths lead to one file under different splits.
+    """
+    missing = [f"{path}: no such file. Check the path." for path in paths if not Path(path).exists()]
+    if missing:
+        raise DataError("\n".join(missing))
+    one = len(paths) == 1
+    return _once(DataFile(Path(path), path, "train" if one else split_of(Path(path)), path) for path in paths)

@@ -1,0 +1,145 @@
+"""JSON files: objects one after another (one per line or pretty-printed), or one array of objects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from exactune.data.rows import not_utf8
+from exactune.data.strict_json import Scan, scan
+from exactune.data.words import excerpt, kind_of
+
+__all__ = ["Item", "is_array", "read_array", "read_objects"]
+
+Item = tuple[int, "dict[str, Any] | str"]
+"""Line of a row, counted from 1, with the row, or with the reason why it cannot be read."""
+
+_INK = re.compile(r"\S")
+
+
+class _Lines:
+    """Line numbers of rising positions; only ``\\n`` ends a line."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at, self.line = 0, 1
+
+    def number(self, position: int) -> int:
+        self.line += self.text.count("\n", self.at, position)
+        self.at = position
+        return self.line
+
+
+def _line_end(text: str, position: int) -> int:
+    end = text.find("\n", position)
+    return len(text) if end < 0 else end
+
+
+def _column(text: str, position: int) -> int:
+    return position - (text.rfind("\n", 0, position) + 1)
+
+
+def _resume(text: str, start: int, position: int) -> int:
+    """Where the next row may start after a broken one that began at ``start``.
+
+    A new row begins in the column of the broken one; a line in column 0 that cannot continue an object (it does not
+    start with a blank, a closing bracket, a key or a comma) begins one too.
+    """
+    column = _column(text, start)
+    match = re.compile(rf'\n(?=[^\s}}\]",]|[ \t]{{{column}}}\{{)').search(text, position)
+    return match.end() if match else len(text)
+
+
+def _scan_row(text: str, start: int) -> Scan:
+    """The value at ``start``: first within its line, then over several lines if it goes on there."""
+    end = _line_end(text, start)
+    # The slice keeps the decoder's error reports cheap: they count the lines of the text they are given.
+    line = text[start:end].rstrip()
+    found = scan(line, 0)
+    at = found.stopped_at
+    inside = found.end is not None or (at is not None and at < len(line))
+    if inside or end == len(text) or not line.startswith("{"):
+        return Scan(found.value, found.reason, _plus(start, found.end), _plus(start, at))
+    return scan(text, start)
+
+
+def _plus(start: int, offset: int | None) -> int | None:
+    return None if offset is None else start + offset
+
+
+def _syntax(text: str, start: int, found: Scan, line: int) -> str:
+    """The reason with its place: the column, and the line where it is not the row's first."""
+    if found.stopped_at is None:
+        return found.reason or ""
+    at = min(found.stopped_at, len(text))
+    below = text.count("\n", start, at)
+    where = f"line {line + below}, column" if below else "column"
+    return f"not JSON: {found.reason} ({where} {_column(text, at) + 1})"
+
+
+def read_objects(text: str) -> Iterator[Item]:
+    """Objects one after another; what is not one is a broken row, and reading goes on behind it."""
+    lines, position = _Lines(text), 0
+    while match := _INK.search(text, position):
+        start = match.start()
+        line = lines.number(start)
+        found = _scan_row(text, start)
+        if found.end is None:
+            # Only an object can have lines of its own below its first.
+            position = _resume(text, start, start) if text[start] == "{" else _line_end(text, start)
+            yield line, not_utf8(text, start, position) or _syntax(text, start, found, line)
+            continue
+        rest = text[found.end : _line_end(text, found.end)].strip()
+        position = _resume(text, start, found.end) if rest else found.end
+        yield line, not_utf8(text, start, position) or _judged(found, rest)
+
+
+def _judged(found: Scan, rest: str = "") -> dict[str, Any] | str:
+    if found.reason is not None:
+        return found.reason
+    if not isinstance(found.value, dict):
+        return f"a row is an object, found {kind_of(found.value)}"
+    if rest:
+        return f"text after the object: {excerpt(rest)!r}; one row per line"
+    return found.value
+
+
+def is_array(text: str) -> bool:
+    """Whether the text is one array of rows, not a line that happens to hold a list."""
+    match = _INK.search(text)
+    if match is None or match[0] != "[":
+        return False
+    first = text[match.start() : _line_end(text, match.start())].rstrip()
+    whole = isinstance(scan(first, 0).value, list)
+    return not (whole and _INK.search(text, match.start() + len(first)))
+
+
+def read_array(text: str) -> Iterator[Item]:
+    """The elements of one top-level array, each at the line of its opening brace."""
+    lines, opening = _Lines(text), text.index("[")
+    first, position, comma = lines.number(opening), opening + 1, "opening"
+    while match := _INK.search(text, position):
+        start = match.start()
+        line = lines.number(start)
+        if text[start] == "]":
+            if comma == "comma":
+                yield line, "a comma before the closing bracket of the array"
+            if after := _INK.search(text, start + 1):
+                yield lines.number(after.start()), f"text after the array: {excerpt(text[after.start() :][:80])!r}"
+            return
+        found = scan(text, start)
+        if found.end is None:
+            position = _resume(text, start, start)
+            lost = "; the rest of the array cannot be read" if position == len(text) else ""
+            yield line, not_utf8(text, start, position) or _syntax(text, start, found, line) + lost
+            if lost:
+                return
+            comma = "opening"
+            continue
+        missing = "a comma is missing before this row" if comma == "none" else None
+        yield line, not_utf8(text, start, found.end) or missing or _judged(found)
+        separator = _INK.search(text, found.end)
+        comma = "comma" if separator and separator[0] == "," else "none"
+        position = separator.end() if separator and comma == "comma" else found.end
+    yield first, "the array that opens here is never closed"

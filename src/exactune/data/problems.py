@@ -1,0 +1,116 @@
+"""Row problems: why a row cannot be used, and the findings they add up to.
+
+Data loading must go on after a bad row, so a problem is collected with its place and becomes part of one finding per
+code. The codes are those of the rules in :mod:`exactune.checks`, which report these findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from exactune.data.words import count
+from exactune.rules import Finding, Severity
+from exactune.types import Location
+
+__all__ = ["KINDS", "Kind", "Problem", "RowError", "findings_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One sort of row problem.
+
+    Attributes:
+        name: Short, hyphenated.
+        what: Follows the number of rows in the message.
+        fix: What to do.
+    """
+
+    name: str
+    what: str
+    fix: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "D101": Kind(
+        "unreadable-row",
+        "cannot be read",
+        "Write each row as one strict JSON object in UTF-8, or quote the CSV fields; the reason beside each place says "
+        "what is wrong there.",
+    ),
+    "D102": Kind(
+        "unknown-format",
+        "in no known format",
+        "Use one of the formats chat, sharegpt, prompt_completion, instruction or text_label, or name your columns: "
+        "`data: {columns: {input: sentence, output: label}}`.",
+    ),
+    "D103": Kind(
+        "wrong-roles",
+        "with turns in a wrong order",
+        "Write at most one system turn, first, then user and assistant turns; the last assistant turn is the answer.",
+    ),
+    "D104": Kind(
+        "no-answer",
+        "without an answer",
+        "Add the answer as the last assistant turn, `output`, `completion` or `label`, or remove the row.",
+    ),
+    "D105": Kind(
+        "empty-answer",
+        "with an empty answer",
+        "Write what the model should say; where nothing is to be found, an explicit answer such as `{}`, `[]` or a "
+        "label of its own.",
+    ),
+    "D106": Kind(
+        "empty-prompt",
+        "with an empty prompt",
+        "Add the input text, or remove the row.",
+    ),
+}
+
+
+class RowError(ValueError):
+    """A row that a format cannot convert.
+
+    Args:
+        code: One of :data:`KINDS`.
+        reason: What was found in this row.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A row problem with its place."""
+
+    code: str
+    reason: str
+    location: Location
+
+
+def findings_of(problems: Iterable[Problem], shown: int = 3) -> tuple[Finding, ...]:
+    """One error finding per code; ``evidence["reasons"][i]`` belongs to ``locations[i]``."""
+    by_code: dict[str, list[Problem]] = {}
+    for problem in problems:
+        by_code.setdefault(problem.code, []).append(problem)
+    findings = []
+    for code, group in sorted(by_code.items()):
+        kind = KINDS[code]
+        named = "; ".join(f"{problem.location}: {problem.reason}" for problem in group[:shown])
+        more = f"; and {len(group) - shown:,} more" if len(group) > shown else ""
+        findings.append(
+            Finding(
+                code,
+                kind.name,
+                Severity.ERROR,
+                f"{count(len(group), 'row')} {kind.what}: {named}{more}",
+                kind.fix,
+                {"reasons": [problem.reason for problem in group]},
+                None,
+                tuple(problem.location for problem in group),
+            )
+        )
+    return tuple(findings)

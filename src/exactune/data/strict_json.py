@@ -1,0 +1,115 @@
+"""Strict JSON: what Python's decoder lets through and a data row must not hold."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from exactune.data.words import excerpt
+
+__all__ = ["Scan", "scan"]
+
+MAX_DEPTH = 100
+MAX_DIGITS = 1000
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class _Refused(ValueError):
+    """Readable, but not strict JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One JSON value read from a text.
+
+    Attributes:
+        value: The value, if ``reason`` is ``None``.
+        reason: Why the value cannot be used.
+        end: Index behind the value; ``None`` where its end could not be found.
+        stopped_at: Index of a syntax error.
+    """
+
+    value: Any = None
+    reason: str | None = None
+    end: int | None = None
+    stopped_at: int | None = None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _Refused(f'key "{excerpt(twice)}" stands twice in one object')
+    return value
+
+
+def _constant(name: str) -> NoReturn:
+    raise _Refused(f"{name} is not JSON; write null or a text")
+
+
+def _integer(digits: str) -> int:
+    # Python itself refuses at a limit that a caller can change; ours is fixed.
+    if len(digits) > MAX_DIGITS:
+        raise _Refused(f"a number of {len(digits):,} digits; write it as a text")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise _Refused(f"number {excerpt(digits, 20)} is out of range; write it as a text")
+    return number
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float, strict=True
+)
+_LAX = json.JSONDecoder(parse_int=len, parse_float=len)
+"""Finds the end of a value that was refused."""
+
+
+def scan(text: str, start: int) -> Scan:
+    """Read the JSON value that starts at ``start``. Never raises."""
+    try:
+        value, end = _STRICT.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        return Scan(reason=error.msg, stopped_at=error.pos)
+    except RecursionError:
+        return Scan(reason=f"nested more than {MAX_DEPTH} levels deep")
+    except _Refused as refusal:
+        return Scan(reason=str(refusal), end=_end(text, start))
+    return Scan(value, _fault(value, text, start, end), end)
+
+
+def _end(text: str, start: int) -> int | None:
+    try:
+        return _LAX.raw_decode(text, start)[1]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _fault(value: Any, text: str, start: int, end: int) -> str | None:
+    """What only a walk through the value shows; taken where the raw text gives cause."""
+    deep = text.count("{", start, end) + text.count("[", start, end) > MAX_DEPTH
+    if not deep and _ESCAPED_SURROGATE.search(text, start, end) is None:
+        return None
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH + 1:
+            return f"nested more than {MAX_DEPTH} levels deep"
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                below += [*node, *node.values()]
+            elif isinstance(node, list):
+                below += node
+            elif isinstance(node, str) and (half := _SURROGATE.search(node)):
+                return f"half a surrogate pair (\\u{ord(half[0]):04x}) is not a character; write the whole pair"
+        level = below
+    return None

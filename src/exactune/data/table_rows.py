@@ -1,0 +1,105 @@
+"""CSV and TSV files: a header, then one row per record."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from exactune.data.rows import not_utf8
+from exactune.data.words import count, excerpt
+from exactune.errors import DataError
+
+__all__ = ["DELIMITERS", "read_table"]
+
+DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+_LARGEST_FIELD = 2**31 - 1
+_REASONS = {
+    "unexpected end of data": "a quote is opened here and never closed",
+    "expected after": "text after a closing quote; double the quotes inside a quoted field",
+    "new-line character": "a bare carriage return; quote the field",
+}
+
+
+def read_table(text: str, shown: str) -> tuple[str, list[tuple[int, dict[str, Any] | str]]]:
+    """The delimiter, and each record with its line: a row of strings, or the reason why it cannot be read.
+
+    Raises:
+        DataError: There is no usable header, or nothing below it.
+    """
+    lines = [line + "\n" for line in text.split("\n")]
+    # A long document is a legitimate field; the limit of the csv module is global, so it is put back.
+    limit = csv.field_size_limit(_LARGEST_FIELD)
+    try:
+        delimiter = _delimiter(lines, shown)
+        records = _records(lines, delimiter)
+        header = _header(next(records), shown)
+        items = [(line, _row(header, fields, delimiter)) for line, fields in records]
+    finally:
+        csv.field_size_limit(limit)
+    if not items:
+        raise DataError(f"{shown}: a header ({', '.join(header)}) without rows. Add rows below it.")
+    return delimiter, items
+
+
+def _records(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+    """Records with the line they start at, or a reason; after a broken one reading goes on at the next line."""
+    start = 0
+    while start < len(lines):
+        origin = start
+        reader = csv.reader((lines[index] for index in range(origin, len(lines))), delimiter=delimiter, strict=True)
+        try:
+            for fields in reader:
+                if any(field.strip() for field in fields) or len(fields) > 1:
+                    yield start + 1, fields
+                start = origin + reader.line_num
+            return
+        except csv.Error as error:
+            reason = str(error)
+            yield start + 1, next((ours for theirs, ours in _REASONS.items() if theirs in reason), reason)
+            start += 1
+
+
+def _delimiter(lines: list[str], shown: str) -> str:
+    """The delimiter that cuts the header into columns and the first records into as many fields."""
+    best, best_score = "", (0.0, 1)
+    for delimiter in DELIMITERS:
+        sizes = [len(fields) for _, fields in islice(_records(lines, delimiter), 20) if isinstance(fields, list)]
+        if sizes and sizes[0] > 1:
+            score = (sizes.count(sizes[0]) / len(sizes), sizes[0])
+            if score > best_score:
+                best, best_score = delimiter, score
+    if not best:
+        first = next(line for line in lines if line.strip())
+        raise DataError(
+            f"{shown}: neither JSON nor a table: the first line is {excerpt(first)!r}. Write one JSON object per line, "
+            "or a CSV/TSV file whose first line names the columns."
+        )
+    return best
+
+
+def _header(record: tuple[int, list[str] | str], shown: str) -> list[str]:
+    line, fields = record
+    if isinstance(fields, str):
+        raise DataError(f"{shown}:{line}: the header cannot be read: {fields}.")
+    if reason := not_utf8("".join(fields)):
+        raise DataError(f"{shown}:{line}: the header is {reason}.")
+    names = [name.strip() for name in fields]
+    if "" in names:
+        raise DataError(f"{shown}:{line}: column {names.index('') + 1} has no name in the header. Name or remove it.")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{shown}:{line}: two columns are named {twice!r} in the header. Rename one.")
+    return names
+
+
+def _row(header: list[str], fields: list[str] | str, delimiter: str) -> dict[str, Any] | str:
+    if isinstance(fields, str):
+        return fields
+    if reason := not_utf8("".join(fields)):
+        return reason
+    if len(fields) != len(header):
+        found = f"{count(len(fields), 'field')}, the header has {len(header)}"
+        return f"{found}; quote a field that holds {DELIMITERS[delimiter]}"
+    return dict(zip(header, fields, strict=True))

@@ -1,0 +1,34 @@
+"""The environment: versions, what is installed, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from exactune import __version__
+
+__all__ = ["EXTRAS", "PACKAGES", "versions"]
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "safetensors", "numpy",
+            "scikit-learn", "pydantic", "jsonschema")  # fmt: skip
+EXTRAS: Mapping[str, str] = {"tensorboard": "tensorboard"}
+"""Optional package -> extra that brings it."""
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def versions() -> dict[str, object]:
+    """Exactune, Python, platform and package versions; ``None`` for what is not installed."""
+    return {
+        "exactune": __version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in (*PACKAGES, *EXTRAS)},
+    }

@@ -1,0 +1,1 @@
+"""Answers to figures: scores, intervals, baselines."""

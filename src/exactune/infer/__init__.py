@@ -1,0 +1,1 @@
+"""Models that answer: loading, greedy generation, the loss of given answers."""

@@ -1,0 +1,158 @@
+"""The artifact: what leaves a run and answers anywhere as it did in evaluation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from exactune.bases import Base, find_base
+from exactune.errors import ModelError, RunError
+from exactune.infer.answers import read_answer
+from exactune.infer.engine import generate
+from exactune.infer.model import load_base, weights_digest
+from exactune.render.parity import golden, verify
+from exactune.render.template import Template
+from exactune.rundir import read_json, write_json
+from exactune.tasks import Task, task_from_config
+from exactune.types import Example, Generation, Message
+
+__all__ = ["CARD", "Artifact", "load_artifact", "save_artifact"]
+
+CARD = "exactune.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A model that answers, with all that decides how.
+
+    Attributes:
+        model: Base plus adapter, or the fully fine-tuned model; in evaluation mode.
+        template: Makes its ids.
+        task: What its answers mean.
+        card: The content of ``exactune.json``.
+    """
+
+    model: torch.nn.Module
+    template: Template
+    task: Task
+    card: Mapping[str, Any]
+
+    def prompt(self, text: str | Sequence[Mapping[str, str]]) -> tuple[Message, ...]:
+        """The turns for one input: a user text gets the run's system message and user prefix; messages are taken as
+        they are."""
+        if isinstance(text, str):
+            return (Message("system", self.card["system"]), Message("user", self.card["user_prefix"] + text))
+        turns = tuple(Message(turn["role"], turn["content"]) for turn in text)  # type: ignore[arg-type]
+        return turns if turns and turns[0].role == "system" else (Message("system", self.card["system"]), *turns)
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        *,
+        batch_size: int = 32,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> list[Generation]:
+        """Greedy answers, one per prompt, in order."""
+        ids = [self.template.prompt_ids(prompt) for prompt in prompts]
+        return generate(
+            self.model, self.template, ids,
+            max_new_tokens=self.card["max_new_tokens"], batch_size=batch_size, advance=advance,
+        )  # fmt: skip
+
+    def predict(self, inputs: Sequence[str | Sequence[Mapping[str, str]]]) -> list[dict[str, Any]]:
+        """Answers to user texts or message lists: ``{"answer", "prediction", "status", "confidence"}`` each."""
+        generations = self.generate([self.prompt(text) for text in inputs])
+        return [read_answer(self.task, generation).to_json() for generation in generations]
+
+
+def save_artifact(
+    folder: Path,
+    model: torch.nn.Module,
+    template: Template,
+    *,
+    base: Base,
+    base_model: PreTrainedModel,
+    task: Task,
+    examples: Sequence[Example],
+    max_new_tokens: int,
+) -> None:
+    """Write an adapter or a model with everything it needs to answer the same elsewhere; safetensors and JSON only."""
+    model.save_pretrained(folder, safe_serialization=True)
+    template.tokenizer.save_pretrained(folder)
+    system, user_prefix = _common_frame(examples)
+    card = {
+        "format": FORMAT,
+        "base": {"name": base.name, **weights_digest(base, base_model)},
+        "adapter": isinstance(model, PeftModel),
+        "method": "sft",
+        "task": task.config(),
+        "template": template.describe(),
+        "system": system,
+        "user_prefix": user_prefix,
+        "max_new_tokens": max_new_tokens,
+        "golden": golden(template, examples),
+    }
+    write_json(folder / CARD, card)
+
+
+def _common_frame(examples: Sequence[Example]) -> tuple[str, str]:
+    """The system message and the head of the user turn that a bare text needs to look like a training row.
+
+    The head is the lines all user turns begin with: the instruction of instruction rows.
+    """
+    systems = {example.prompt[0].content for example in examples}
+    common = os.path.commonprefix([example.prompt[1].content for example in examples])
+    head = common[: common.rfind("\n") + 1] if len(examples) > 1 else ""
+    return (systems.pop() if len(systems) == 1 else ""), head
+
+
+def load_artifact(folder: Path) -> Artifact:
+    """An artifact, strictly: same base weights, no missing or unexpected tensors, same token ids.
+
+    Raises:
+        RunError: There is no artifact.
+        ModelError: Its base is missing or has other weights.
+        TemplateError: The tokenizer gives other ids than in training.
+    """
+    if not (folder / CARD).is_file():
+        raise RunError(f"{folder}: no artifact here (it has no {CARD}). The run has not finished its first evaluation.")
+    card = read_json(folder / CARD)
+    if card["adapter"]:
+        base = _base_of(folder, card)
+        model, base_template = load_base(base)
+        _same_weights(folder, card, base, model)
+        loaded = PeftModel.from_pretrained(model, folder)
+    else:
+        base = Base(str(folder), str(folder))
+        loaded, base_template = load_base(base)
+    template = Template.load(Base(str(folder), str(folder)), base_template.stop_ids)
+    verify(template, card["golden"])
+    return Artifact(loaded.eval(), template, task_from_config(card["task"]), card)
+
+
+def _base_of(folder: Path, card: Mapping[str, Any]) -> Base:
+    try:
+        return find_base(card["base"]["name"])
+    except ModelError as error:
+        raise ModelError(
+            f"{folder} is an adapter over `{card['base']['name']}`, and that base is missing. "
+            "Put it back, or train again on another base."
+        ) from error
+
+
+def _same_weights(folder: Path, card: Mapping[str, Any], base: Base, model: PreTrainedModel) -> None:
+    expected = {key: value for key, value in card["base"].items() if key != "name"}
+    found = weights_digest(base, model)
+    if expected != found and any(expected.values()):
+        raise ModelError(
+            f"{folder} was trained over other weights of `{base.name}` than are there now: "
+            f"{expected} against {found}. Put the old ones back, or train again."
+        )

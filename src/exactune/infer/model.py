@@ -1,0 +1,74 @@
+"""Base models as torch modules."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from exactune.bases import Base
+from exactune.errors import ModelError
+from exactune.render.template import Template, model_not_loaded
+
+__all__ = ["default_device", "describe_device", "load_base", "weights_digest"]
+
+
+def default_device() -> torch.device:
+    """CUDA, then Apple's MPS, then the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def default_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device computes in it, else float32; never float16, which overflows."""
+    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+
+
+def describe_device(device: torch.device) -> str:
+    """One line for people."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"{device.type} ({torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
+
+
+def load_base(base: Base) -> tuple[PreTrainedModel, Template]:
+    """A base model on the default device, in evaluation mode, and its template.
+
+    Raises:
+        ModelError: There is no such model, it is broken, or its weights do not fit its config.
+    """
+    device = default_device()
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            base.location, dtype=default_dtype(device), trust_remote_code=False, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(model_not_loaded(base.name, error)) from error
+    if info["missing_keys"]:
+        missing = ", ".join(sorted(info["missing_keys"])[:5])
+        raise ModelError(f"model `{base.name}` lacks weights ({missing}); they would be random. Fetch it again.")
+    template = Template.load(base, _stop_ids(model))
+    return model.to(device).eval(), template
+
+
+def _stop_ids(model: PreTrainedModel) -> list[int]:
+    value = getattr(model.generation_config, "eos_token_id", None)
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]
+
+
+def weights_digest(base: Base, model: PreTrainedModel) -> dict[str, Any]:
+    """What identifies a base's weights: sha256 of the files of a local folder, or the hub commit."""
+    if base.folder is None:
+        return {"revision": getattr(model.config, "_commit_hash", None)}
+    return {"sha256": {path.name: _sha256(path) for path in sorted(base.folder.glob("*.safetensors"))}}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,240 @@
+"""The pipeline: check, recipe, train, evaluate, report. Each stage is a plain function over a run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from exactune.apply import evaluate
+from exactune.config import Config
+from exactune.data.split import stratified_slice
+from exactune.environment import versions
+from exactune.errors import RunError
+from exactune.evaluate.evaluation import point_metrics
+from exactune.infer.answers import read_answer
+from exactune.infer.artifact import save_artifact
+from exactune.infer.engine import answer_loss, generate
+from exactune.infer.model import default_device, describe_device, load_base
+from exactune.layers import read_patch, resolve, to_yaml
+from exactune.plan import Plan, config_source, make_plan
+from exactune.report import write_report
+from exactune.rundir import Run, read_json, replace_dir, write_json, write_text
+from exactune.train.adapter import make_trainable, parameter_counts
+from exactune.train.fit import Display, Job, fit
+
+__all__ = ["describe", "train"]
+
+Say = Callable[[str], None]
+
+
+def train(
+    config: Config | str | Path,
+    *,
+    patch_files: Sequence[str | Path] = (),
+    assignments: Sequence[str] = (),
+    output: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    say: Say = lambda _: None,
+    display: Display | None = None,
+) -> Run:
+    """The main job: check, recipe, train, evaluate, report.
+
+    Args:
+        config: A config file or object.
+        patch_files: Files whose values take precedence over the config's.
+        assignments: ``key=value`` texts that take precedence over both.
+        output: Run folder instead of ``output_dir``.
+        resume: Go on with the run in that folder.
+        overwrite: Replace the run in that folder.
+        say: Told what was decided, one line at a time.
+        display: Told how training advances.
+
+    Raises:
+        ExactuneError: Something the user must change; before training nothing is written.
+        Interrupted: Stopped by a signal after saving a checkpoint.
+    """
+    plan = make_plan(config_source(config, patch_files=patch_files, assignments=assignments), output=output)
+    for line in describe(plan):
+        say(line)
+    resume = resume and plan.run.config.is_file()
+    if resume:
+        _refuse_changes(plan)
+    else:
+        plan.run.ensure_free(overwrite=overwrite)
+    started = time.time()
+    model, template = load_base(plan.base)
+    trained = make_trainable(model, plan.config.lora, plan.config.training.seed)
+    if not resume:
+        Run.create(plan.run.path, overwrite=overwrite)
+        _write_plan(plan, trained)
+    if not best_of(plan.run):
+        _fit(plan, model, trained, template, display or _Silent(), resume=resume)
+    _add_minutes(plan.run, started)
+    evaluate(plan.run)
+    write_report(plan.run)
+    return plan.run
+
+
+def describe(plan: Plan) -> Iterator[str]:
+    """What was decided, for people."""
+    splits, config = plan.splits, plan.config
+    yield f"data    {len(splits.train)} train, {len(splits.eval)} eval, {len(splits.test)} test rows"
+    if splits.mix:
+        yield f"mix     {len(splits.mix)} general rows join training"
+    yield from (f"data    {note}" for note in plan.notes)
+    yield f"task    {plan.task.describe()}"
+    yield f"recipe  {plan.recipe.patch.reason}"
+    expected = plan.recipe.expected
+    if expected is None:
+        yield "expect  under 100 rows: fewer than the guide calls minimally usable"
+    else:
+        yield f"expect  {expected.low:.0%}-{expected.high:.0%} with this many rows ({expected.note}), says the guide"
+    yield from (f"config  {line}" for line in plan.resolved.renamed)
+    training = config.training
+    method = "all weights" if config.lora is None else f"LoRA r={config.lora.r}"
+    yield (
+        f"train   {plan.base.name}, {method}, {training.num_epochs} epochs, rate {training.learning_rate:g}, "
+        f"batch {training.per_device_train_batch_size} x {training.gradient_accumulation_steps}"
+    )
+    yield from (f"{finding.severity:7} {finding.code} {finding.message}" for finding in plan.findings)
+
+
+class _Silent:
+    """A display for nobody."""
+
+    def step(self, step: int, steps: int, newest: Mapping[str, float]) -> None:
+        """Nothing to show."""
+
+    def evaluated(self, epoch: float, metrics: Mapping[str, float], is_best: bool) -> None:
+        """Nothing to show."""
+
+
+def best_of(run: Run) -> dict[str, Any] | None:
+    """The best evaluation of a run whose training is over: ``{"step", "epoch", "metric", "value"}``."""
+    path = run.train_metrics.with_name("best.json")
+    return read_json(path) if path.is_file() else None
+
+
+def _fit(
+    plan: Plan, model: Any, trained: torch.nn.Module, template: Any, display: Display, *, resume: bool
+) -> None:
+    settings = plan.config.evaluate
+    rows = stratified_slice(plan.splits.eval, settings.rows, plan.config.training.seed)
+    encoded = {row.id: row for row in plan.encoded_eval}
+    encoded_rows = [encoded[row.id] for row in rows]
+
+    def evaluate_now(current: torch.nn.Module, advance: Callable[[int], None]) -> dict[str, float]:
+        generations = generate(
+            current, template, [row.prompt_ids for row in encoded_rows],
+            max_new_tokens=plan.max_new_tokens, batch_size=settings.batch_size, advance=advance,
+        )  # fmt: skip
+        answers = [read_answer(plan.task, generation) for generation in generations]
+        return {"loss": answer_loss(current, encoded_rows, advance=advance), **point_metrics(plan.task, rows, answers)}
+
+    def keep(current: torch.nn.Module) -> None:
+        with replace_dir(plan.run.model if plan.config.lora is None else plan.run.adapter) as folder:
+            save_artifact(
+                folder, current, template,
+                base=plan.base, base_model=model, task=plan.task, examples=plan.splits.train,
+                max_new_tokens=plan.max_new_tokens,
+            )  # fmt: skip
+
+    job = Job(
+        run=plan.run,
+        training=plan.config.training,
+        metric=plan.metric,
+        model=trained,
+        tokenizer=template.tokenizer,
+        rows=plan.encoded,
+        evaluate=evaluate_now,
+        keep=keep,
+        display=display,
+    )
+    best = fit(job, resume=resume)
+    write_json(
+        plan.run.train_metrics.with_name("best.json"),
+        {"step": best.step, "epoch": best.epoch, "metric": plan.metric, "value": best.value},
+    )
+
+
+def _write_plan(plan: Plan, trained: torch.nn.Module) -> None:
+    """The files of a run folder that are known before training."""
+    run, recipe, resolved = plan.run, plan.recipe, plan.resolved
+    write_json(run.recipe, {
+        "rows": recipe.rows,
+        "bracket": recipe.bracket,
+        "reason": recipe.patch.reason,
+        "values": dict(recipe.patch.values),
+        "expected": None if recipe.expected is None else {
+            "low": recipe.expected.low, "high": recipe.expected.high, "note": recipe.expected.note,
+        },
+        "sources": dict(resolved.sources),
+        "renamed": list(resolved.renamed),
+    })  # fmt: skip
+    write_json(run.env, {
+        **versions(),
+        "device": describe_device(default_device()),
+        "model": {"name": plan.base.name, **parameter_counts(trained)},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "minutes": 0.0,
+    })  # fmt: skip
+    write_json(run.data, _data_document(plan))
+    write_json(run.findings, [finding.to_json() for finding in plan.findings])
+    # The marker of a run folder, so it comes last.
+    write_text(run.config, to_yaml(resolved, ["What this run was made of; it can be trained again as it is."]))
+
+
+def _data_document(plan: Plan) -> dict[str, Any]:
+    splits = {"train": plan.splits.train, "eval": plan.splits.eval, "test": plan.splits.test, "mix": plan.splits.mix}
+    kept = {row.id for rows in splits.values() for row in rows}
+    rows = plan.loaded.splits
+    dropped = [row for part in (rows.train, rows.eval, rows.test) for row in part if row.id not in kept]
+    reasons = {place: finding for finding in reversed(plan.findings) for place in finding.locations}
+    return {
+        "files": [
+            {"path": file.path, "split": file.split, "rows": file.rows, "sha256": file.sha256, "format": file.format}
+            for file in plan.loaded.files
+        ],
+        "splits": {name: {"rows": len(part), "ids": [row.id for row in part]} for name, part in splits.items()},
+        "rejected": [
+            *({"file": place.file, "line": place.line, "reason": f"{finding.code} {finding.name}"}
+              for finding in plan.loaded.rejected for place in finding.locations),
+            *({"file": row.location.file, "line": row.location.line, "reason": f"{reasons[row.location].code} "
+               f"{reasons[row.location].name}"} for row in dropped if row.location in reasons),
+        ],
+        "tokens": {
+            "prompt_mean": sum(len(row.prompt_ids) for row in plan.encoded) / len(plan.encoded),
+            "answer_mean": sum(len(row.answer_ids) for row in plan.encoded) / len(plan.encoded),
+            "longest": max(len(row) for row in plan.encoded),
+        },
+    }  # fmt: skip
+
+
+def _refuse_changes(plan: Plan) -> None:
+    """A resumed run must be the same run.
+
+    Raises:
+        RunError: Config or data differ from those in the run folder; says which.
+    """
+    stored = resolve([read_patch(plan.run.config)]).config.model_dump(mode="json", exclude={"output_dir"})
+    now = plan.config.model_dump(mode="json", exclude={"output_dir"})
+    changed = [key for key in now if now[key] != stored[key]]
+    files = {file["sha256"] for file in read_json(plan.run.data)["files"]}
+    changed += [file.path for file in plan.loaded.files if file.sha256 not in files]
+    if changed:
+        raise RunError(
+            f"{plan.run.path} was started with another {', '.join(changed)}, so it cannot be resumed. "
+            "Start again with --overwrite or another --output."
+        )
+
+
+def _add_minutes(run: Run, started: float) -> None:
+    env = read_json(run.env)
+    env["minutes"] = round(env["minutes"] + (time.time() - started) / 60, 2)
+    write_json(run.env, env)

@@ -1,0 +1,257 @@
+"""The plan: everything that is decided before a run folder is touched.
+
+Config layers, rows, task, recipe, findings and token ids. A plan that cannot work raises here, with nothing written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from exactune.bases import Base, find_base
+from exactune.checks import Dataset, Probe, check_dataset, drop_located
+from exactune.config import Config, TaskConfig
+from exactune.data.load import Loaded, load
+from exactune.data.split import hold_out
+from exactune.errors import ConfigError, DataError
+from exactune.layers import Resolved, parse_assignment, parse_mapping, read_patch, resolve
+from exactune.recipes import Recipe, choose
+from exactune.render.template import Encoded, Template
+from exactune.rules import Finding, Severity
+from exactune.rundir import Run
+from exactune.tasks import METRICS, Task, infer_task
+from exactune.types import Example, Patch, Splits
+
+__all__ = ["Plan", "Source", "check_rows", "config_source", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a config's values came from, before recipe and rows are known.
+
+    Attributes:
+        patches: The user's layers, weakest first.
+        folder: What data paths are relative to.
+    """
+
+    patches: tuple[Patch, ...]
+    folder: Path
+
+    @property
+    def resolved(self) -> Resolved:
+        """The user's values over the defaults."""
+        return resolve(self.patches)
+
+
+def config_source(
+    config: Config | str | Path, *, patch_files: Sequence[str | Path] = (), assignments: Sequence[str] = ()
+) -> Source:
+    """The layers of a config file or object, ``--patch`` files and ``--set`` assignments.
+
+    Raises:
+        ConfigError: A file cannot be read, or a key is unknown.
+    """
+    if isinstance(config, Config):
+        first, folder = parse_mapping(config.model_dump(exclude_unset=True, by_alias=True), "Config"), Path()
+    else:
+        first, folder = read_patch(config), Path(config).parent
+    patches = [first, *map(read_patch, patch_files), *map(parse_assignment, assignments)]
+    return Source(tuple(patches), folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run that can start.
+
+    Attributes:
+        resolved: The config, with the recipe merged in and data paths relative to the run folder.
+        run: Its folder, not created yet.
+        base: The base model.
+        template: Its template.
+        loaded: The files as read.
+        notes: What was decided about the rows, one sentence each.
+        splits: The rows that are used.
+        task: Inferred or declared.
+        recipe: See :class:`~exactune.recipes.Recipe`.
+        findings: Of all checks, worst first.
+        encoded: Ids of the training rows, mixed-in rows last.
+        encoded_eval: Ids of the eval rows.
+    """
+
+    resolved: Resolved
+    run: Run
+    base: Base
+    template: Template
+    loaded: Loaded
+    notes: tuple[str, ...]
+    splits: Splits
+    task: Task
+    recipe: Recipe
+    findings: tuple[Finding, ...]
+    encoded: tuple[Encoded, ...]
+    encoded_eval: tuple[Encoded, ...]
+
+    @property
+    def config(self) -> Config:
+        return self.resolved.config
+
+    @property
+    def metric(self) -> str:
+        """The metric that decides about the best checkpoint."""
+        wanted = self.config.training.metric_for_best
+        return self.task.primary if wanted == "auto" else wanted
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Room for half as much again as the longest known answer; a longer one is reported as ``no_stop``."""
+        longest = max(len(row.answer_ids) for row in (*self.encoded, *self.encoded_eval))
+        return min(int(1.5 * longest) + 8, self.config.training.max_seq_length)
+
+
+def make_plan(source: Source, *, output: str | None = None) -> Plan:
+    """Decide everything about a run.
+
+    Args:
+        source: See :func:`config_source`.
+        output: Run folder; takes precedence over ``output_dir``.
+
+    Raises:
+        ExactuneError: Config, rows, model or template cannot be used; nothing has been written.
+    """
+    user = source.resolved.config
+    base = find_base(user.model)
+    run = Run(Path(output or user.output_dir))
+    loaded = load(user, source.folder)
+    splits, notes = _with_eval(loaded, user)
+    recipe = choose(len(splits.train), base, full=user.lora is None)
+    resolved = resolve([recipe.patch, *source.patches])
+    config = resolved.config
+    template = Template.load(base)
+    ids = _encode(template, splits)
+    findings = _findings(config, replace(loaded, splits=splits), template, ids)
+    splits = _apply_policy(config, splits, findings)
+    task = infer_task(config.task, splits.train)
+    _refuse_unknown_metric(config, task)
+    return Plan(
+        resolved=_pinned(resolved, source.folder, run, base, task),
+        run=run,
+        base=base,
+        template=template,
+        loaded=loaded,
+        notes=notes,
+        splits=splits,
+        task=task,
+        recipe=recipe,
+        findings=tuple(findings),
+        encoded=tuple(ids[row.id] for row in (*splits.train, *splits.mix)),
+        encoded_eval=tuple(ids[row.id] for row in splits.eval),
+    )
+
+
+def _with_eval(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...]]:
+    """Eval rows from their own file, or held out of the training rows."""
+    splits = loaded.splits
+    if config.data.eval or not splits.train:
+        return splits, loaded.notes
+    try:
+        train, held_out = hold_out(splits.train, config.data.eval_fraction, config.training.seed)
+    except DataError as error:
+        raise DataError(str(error), loaded.rejected) from error
+    note = f"no eval file: {len(held_out)} training rows are held out (data.eval_fraction {config.data.eval_fraction:g})"
+    return replace(splits, train=train, eval=held_out), (*loaded.notes, note)
+
+
+def check_rows(source: Source) -> tuple[Loaded, list[Finding]]:
+    """The rows of a config and what the rules, token rules included, find in them.
+
+    Raises:
+        ExactuneError: Config, files or model cannot be read. Bad rows are findings.
+    """
+    config = source.resolved.config
+    template = Template.load(find_base(config.model))
+    loaded = load(config, source.folder)
+    return loaded, _findings(config, loaded, template, _encode(template, loaded.splits))
+
+
+def _encode(template: Template, splits: Splits) -> dict[str, Encoded]:
+    return {row.id: template.encode(row) for row in (*splits.train, *splits.mix, *splits.eval, *splits.test)}
+
+
+def _findings(config: Config, loaded: Loaded, template: Template, ids: Mapping[str, Encoded]) -> list[Finding]:
+    probe = token_probe(template, ids, config.training.max_seq_length)
+    return check_dataset(Dataset(loaded.splits, loaded.rejected, probe), config.check.ignore)
+
+
+def token_probe(template: Template, ids: Mapping[str, Encoded], limit: int) -> Callable[[Example], Probe]:
+    """What token rules ask of a row: its length, the limit, and the answer decoded from its own ids."""
+
+    def probe(example: Example) -> Probe:
+        row = ids[example.id]
+        return Probe(len(row), limit, template.decode(row.answer_ids))
+
+    return probe
+
+
+def _apply_policy(config: Config, splits: Splits, findings: Sequence[Finding]) -> Splits:
+    """Stop at errors, or go on without the rows they name.
+
+    Raises:
+        DataError: There are errors and ``check.on_error`` is ``stop``, or no rows are left.
+    """
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if errors and config.check.on_error == "stop":
+        raise DataError(
+            f"the data checks found {len(errors)} kind{'s' * (len(errors) > 1)} of error; nothing was trained.\n"
+            "Correct the rows, or leave them out with --set check.on_error=skip.",
+            errors,
+        )
+    if errors and config.check.on_error == "skip":
+        splits = drop_located(splits, errors)
+    # Rows too long for the model can never be used, whatever the policy.
+    splits = drop_located(splits, [finding for finding in errors if finding.code == "D501"])
+    for name, rows in (("training", splits.train), ("eval", splits.eval)):
+        if not rows:
+            raise DataError(f"no {name} rows are left after the checks.", errors)
+    return splits
+
+
+def _refuse_unknown_metric(config: Config, task: Task) -> None:
+    known = {"auto", "loss", *task.metrics}
+    if config.training.metric_for_best not in known:
+        raise ConfigError(
+            f"`training.metric_for_best`: {config.training.metric_for_best!r} is no metric of a {task.type} task. "
+            f"Choose from {', '.join(sorted(known))}."
+        )
+    for name in config.gate:
+        if name not in task.metrics or name not in METRICS:
+            raise ConfigError(
+                f"`gate.{name}`: no metric of a {task.type} task. Choose from {', '.join(task.metrics)}."
+            )
+
+
+def _pinned(resolved: Resolved, folder: Path, run: Run, base: Base, task: Task) -> Resolved:
+    """The config as the run folder keeps it: exact base, decided task, data paths relative to the run folder."""
+
+    def move(path: str) -> str:
+        return os.path.relpath(folder / path, run.path)
+
+    config = resolved.config
+    data: dict[str, Any] = {
+        "train": [move(path) for path in config.data.train],
+        "eval": [move(path) for path in config.data.eval],
+        "test": [move(path) for path in config.data.test],
+        "mix": [source.model_copy(update={"path": move(source.path)}) for source in config.data.mix],
+    }
+    decided = {
+        "model": base.name,
+        "data": config.data.model_copy(update=data),
+        "task": TaskConfig.model_validate(task.config()),
+        "output_dir": str(run.path),
+    }
+    sources = dict(resolved.sources)
+    if config.task.type == "auto":
+        sources["task"] = "inferred from the training rows"
+    return replace(resolved, config=config.model_copy(update=decided), sources=sources)

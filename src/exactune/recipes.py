@@ -1,0 +1,85 @@
+"""The recipe: a patch chosen from ``recipes.yaml`` by the number of training rows and what the base declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypeVar
+
+import yaml
+
+from exactune.bases import Base
+from exactune.types import Patch
+
+__all__ = ["Expected", "Recipe", "choose"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The band the guide expects for this many rows, as fractions of 1."""
+
+    low: float
+    high: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What was chosen and why.
+
+    Attributes:
+        rows: Training rows it was chosen for.
+        bracket: Name of the row bracket.
+        patch: The values, with ``source="recipe"`` and the reason.
+        expected: The guide's band; ``None`` under its minimum of 100 rows.
+    """
+
+    rows: int
+    bracket: str
+    patch: Patch
+    expected: Expected | None
+
+
+@cache
+def _table() -> Mapping[str, Any]:
+    table: Mapping[str, Any] = yaml.safe_load(files("exactune").joinpath("recipes.yaml").read_text(encoding="utf-8"))
+    return table
+
+
+Entry = TypeVar("Entry", bound=Mapping[str, Any])
+
+
+def _bracket(entries: Sequence[Entry], rows: int) -> Entry:
+    return next(entry for entry in entries if entry["below"] is None or rows < entry["below"])
+
+
+def choose(rows: int, base: Base, *, full: bool = False) -> Recipe:
+    """The guide's recipe for ``rows`` training rows, adapted to what the base declares of itself.
+
+    Args:
+        rows: Training rows.
+        base: The base model.
+        full: Whether every weight is trained; such updates need another learning-rate factor than an adapter's.
+
+    Source: the guide, sections 基本配置, 根據資料量調整 and 資料量與效能.
+    """
+    table = _table()
+    entry = _bracket(table["rows"], rows)
+    values = {**table["base"], **entry["values"], **base.declared.get("recipe", {})}
+    rate = values["training.learning_rate"]
+    reason = f"{rows} training rows: bracket {entry['name']}, {values['training.num_epochs']} epochs, rate {rate:g}"
+    factor = base.learning_rate_factor(full=full)
+    if factor != 1:
+        # Rounded to 4 digits: the product is shown to people, and 0.0024999999 helps nobody.
+        values["training.learning_rate"] = float(f"{rate * factor:.4g}")
+        reason += (
+            f"; {base.name} declares a learning-rate factor of {factor:g}, "
+            f"so the rate is {values['training.learning_rate']:g}"
+        )
+    expected = None
+    if rows >= table["minimum_rows"]:
+        band = _bracket(table["expected"], rows)
+        expected = Expected(band["low"], band["high"], band["note"])
+    return Recipe(rows, entry["name"], Patch(values, "recipe", reason), expected)

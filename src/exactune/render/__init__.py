@@ -1,0 +1,1 @@
+"""Examples to token ids: the only place where ids are made."""

@@ -1,0 +1,28 @@
+"""The report: one HTML file per run, made from the run folder alone.
+
+It needs no network, no JavaScript and no torch, so it can be mailed, archived next to the model or opened years later.
+:mod:`~exactune.report.view` reads the folder into facts, the templates hold every sentence, and
+:mod:`~exactune.report.charts` draws.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exactune.report.page import to_html
+from exactune.report.view import read_view
+from exactune.rundir import Run, write_text
+
+__all__ = ["write_report"]
+
+
+def write_report(run: Run) -> Path:
+    """Write ``report.html`` from what the run folder holds; stages that have not run are left out.
+
+    The same folder always gives the same bytes.
+
+    Returns:
+        The path of the report.
+    """
+    write_text(run.report, to_html(read_view(run)))
+    return run.report

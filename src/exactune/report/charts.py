@@ -1,0 +1,240 @@
+"""Small charts: pure functions from data to SVG.
+
+They are drawn by hand because a report must stay one file without scripts: an inlined plotting library would add 4 MB
+to each report and ask for JavaScript, where these add a few kilobytes. Colours are CSS classes, so that one drawing
+serves light, dark and print. Titles and descriptions come from the template; everything that enters is escaped.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from markupsafe import Markup
+
+from exactune.report.curves import Point
+from exactune.report.scores import Band, Confusion, Estimate, Pair
+
+__all__ = ["Line", "heat_map", "interval_bar", "line_chart", "nice_ticks", "share_bar", "shorten"]
+
+WIDTH, HEIGHT = 480, 270
+LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 40
+CELL, LABEL_UNITS, UNIT = 12, 26, 5.6
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a chart; ``kind`` chooses its look."""
+
+    points: Sequence[Point]
+    kind: Literal["thin", "dotted", "main"]
+
+
+def _tag(name: str, *body: str | Markup, **attributes: object) -> Markup:
+    """One element with everything escaped; ``kind`` is its class, and ``_`` in names stands for ``-``."""
+    pairs = (("class" if key == "kind" else key.replace("_", "-"), value) for key, value in attributes.items())
+    written = Markup("").join(Markup(' {}="{}"').format(key, value) for key, value in pairs)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, written, Markup("").join(body))
+
+
+def _svg(key: str, title: str, description: str, body: Iterable[Markup], **attributes: object) -> Markup:
+    """An image with an accessible name; ``key`` is unique in the page."""
+    names = [_tag("title", title, id=f"{key}-t")]
+    if description:
+        names.append(_tag("desc", description, id=f"{key}-d"))
+    labelled = " ".join(f"{key}-{letter}" for letter in "td"[: len(names)])
+    return _tag("svg", *names, *body, role="img", aria_labelledby=labelled, **attributes)
+
+
+def nice_ticks(low: float, high: float, most: int = 6) -> tuple[float, ...]:
+    """At most about ``most`` round values that enclose a range."""
+    if high <= low:
+        high = low + (abs(low) or 1.0)
+    rough = (high - low) / (most - 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return tuple(round(index * step, 12) for index in range(first, last + 1))
+
+
+def line_chart(
+    key: str, lines: Sequence[Line], title: str, description: str, *, best: Point | None = None, from_zero: bool = False
+) -> Markup:
+    """Lines over epochs, with the best evaluation marked.
+
+    Args:
+        key: A name that is unique in the page.
+        lines: What to draw, the last on top.
+        title: The image's name.
+        description: What is to be seen.
+        best: The point to mark.
+        from_zero: Whether the vertical axis starts at 0.
+    """
+    points = [point for line in lines for point in line.points]
+    if not points:
+        return Markup("")
+    xs = (0.0, *nice_ticks(0.0, max(point.x for point in points))[1:])
+    low = 0.0 if from_zero else min(point.y for point in points)
+    ys = nice_ticks(low, max(point.y for point in points), 5)
+    right = max(point.x for point in points)
+
+    def place(point: Point) -> tuple[str, str]:
+        across = LEFT + point.x / right * (WIDTH - LEFT - RIGHT) if right else LEFT
+        down = HEIGHT - BOTTOM - (point.y - ys[0]) / (ys[-1] - ys[0]) * (HEIGHT - TOP - BOTTOM)
+        return f"{across:.1f}", f"{down:.1f}"
+
+    parts = [_horizontal(y, place(Point(0.0, y))[1]) for y in ys]
+    parts += [_below(x, place(Point(x, ys[0]))[0]) for x in xs if x <= right * 1.001]
+    if best is not None:
+        across, down = place(best)
+        parts.append(_tag("path", kind="best-line", d=f"M{across} {TOP}V{HEIGHT - BOTTOM}"))
+        parts.append(_tag("circle", kind="best-ring", cx=across, cy=down, r=8))
+    for line in lines:
+        parts += _drawn(line, [place(point) for point in line.points])
+    return _svg(key, title, description, parts, kind="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}")
+
+
+def _horizontal(value: float, down: str) -> Markup:
+    name = _tag("text", f"{value:g}", x=LEFT - 8, y=down, dy=".35em", text_anchor="end")
+    return _tag("path", kind="grid", d=f"M{LEFT} {down}H{WIDTH - RIGHT}") + name
+
+
+def _below(value: float, across: str) -> Markup:
+    return _tag("text", f"{value:g}", x=across, y=HEIGHT - BOTTOM + 22, text_anchor="middle")
+
+
+def _drawn(line: Line, places: Sequence[tuple[str, str]]) -> Iterator[Markup]:
+    """The line, and a dot on each point where points are few enough to matter."""
+    yield _tag("polyline", kind=f"line {line.kind}", points=" ".join(map(",".join, places)))
+    if line.kind != "thin" or len(places) == 1:
+        yield from (_tag("circle", kind=f"dot {line.kind}", cx=across, cy=down, r=3.5) for across, down in places)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * min(max(value, 0.0), 1.0):.2f}%"
+
+
+def interval_bar(
+    key: str,
+    estimate: Estimate,
+    title: str,
+    description: str = "",
+    *,
+    baselines: Sequence[float] = (),
+    band: Band | None = None,
+    large: bool = False,
+) -> Markup:
+    """A figure between 0 and 1 with its interval, on a track as wide as its place.
+
+    Lengths are in percent, so that strokes and heights stay as they are at every width. Figures outside of 0 to 1 give
+    nothing: they have no place on the track.
+
+    Args:
+        key: A name that is unique in the page.
+        estimate: The figure.
+        title: The image's name.
+        description: What is to be seen.
+        baselines: Values to mark; all but the first are dashed.
+        band: What was expected.
+        large: Whether it stands alone, with a scale.
+    """
+    if not 0.0 <= estimate.value <= 1.0:
+        return Markup("")
+    middle, reach, radius = (24, 13, 7.5) if large else (9, 7, 4)
+    parts = [_mark("tick", tenth / 10, middle, 4) for tenth in range(11)] if large else []
+    if band is not None:
+        width = _percent((1.0 if band.high is None else band.high) - band.low)
+        parts.append(_tag("rect", kind="band", x=_percent(band.low), width=width, y=middle - 16, height=32))
+    parts.append(_span("track", 0.0, 1.0, middle))
+    if estimate.low is not None and estimate.high is not None:
+        parts.append(_span("interval", estimate.low, estimate.high, middle))
+    for index, baseline in enumerate(baselines):
+        parts.append(_mark("baseline other" if index else "baseline", baseline, middle, reach))
+    parts.append(_tag("circle", kind="value", cx=_percent(estimate.value), cy=middle, r=radius))
+    kind = "bar large" if large else "bar"
+    return _svg(key, title, description, parts, kind=kind, width="100%", height=2 * middle)
+
+
+def _mark(kind: str, at: float, middle: int, reach: int) -> Markup:
+    """A vertical stroke on a track."""
+    return _tag("line", kind=kind, x1=_percent(at), x2=_percent(at), y1=middle - reach, y2=middle + reach)
+
+
+def _span(kind: str, low: float, high: float, middle: int) -> Markup:
+    """A horizontal stroke along a track."""
+    return _tag("line", kind=kind, x1=_percent(low), x2=_percent(high), y1=middle, y2=middle)
+
+
+def share_bar(key: str, parts: Sequence[tuple[str, float]], title: str, description: str = "") -> Markup:
+    """One bar cut by shares.
+
+    Args:
+        key: A name that is unique in the page.
+        parts: CSS class and size of each part; sizes are added up to the whole.
+        title: The image's name.
+        description: What is to be seen.
+    """
+    total = sum(size for _, size in parts)
+    if total <= 0:
+        return Markup("")
+    drawn, start = [], 0.0
+    for kind, size in parts:
+        drawn.append(_tag("rect", kind=kind, x=_percent(start), width=_percent(size / total), height=12))
+        start += size / total
+    return _svg(key, title, description, drawn, kind="shares", width="100%", height=12)
+
+
+def heat_map(key: str, confusion: Confusion, title: str, description: str) -> Markup:
+    """A confusion matrix for many labels: shade is the share of the gold row, hovering gives the counts."""
+    longest = max(_units(shorten(name)) for name in (*confusion.rows, *confusion.columns))
+    edge = math.ceil(longest * UNIT) + 10
+    parts = [_row_name(name, edge, edge + index * CELL) for index, name in enumerate(confusion.rows)]
+    parts += [_column_name(name, edge + index * CELL, edge) for index, name in enumerate(confusion.columns)]
+    wide, high = CELL * len(confusion.columns), CELL * len(confusion.rows)
+    parts.append(_tag("rect", kind="field", x=edge, y=edge, width=wide, height=high))
+    for down, (_, cells) in enumerate(confusion.cells()):
+        for across, pair in enumerate(cells):
+            if pair.count:
+                parts.append(_cell(pair, edge + across * CELL, edge + down * CELL))
+    width, height = edge + wide + 4, edge + high + 4
+    return _svg(
+        key, title, description, parts, kind="heat", width=width, height=height, viewBox=f"0 0 {width} {height}"
+    )
+
+
+def _cell(pair: Pair, left: int, top: int) -> Markup:
+    kind = "hit" if pair.right else "miss"
+    hint = _tag("title", f"{pair.gold} → {pair.predicted}: {pair.count} / {pair.of}")
+    style = f"--share:{0.25 + 0.75 * pair.count / pair.of:.2f}"
+    return _tag("rect", hint, kind=kind, style=style, x=left, y=top, width=CELL - 1, height=CELL - 1)
+
+
+def _row_name(name: str, right: int, top: int) -> Markup:
+    hint = _tag("title", name)
+    return _tag("text", shorten(name), hint, x=right - 6, y=top + CELL / 2, dy=".35em", text_anchor="end")
+
+
+def _column_name(name: str, left: int, bottom: int) -> Markup:
+    turn = f"translate({left + CELL / 2} {bottom - 6}) rotate(-90)"
+    return _tag("text", shorten(name), _tag("title", name), transform=turn, dy=".35em")
+
+
+def _units(name: str) -> int:
+    """Width in units of a Latin letter; East Asian characters take two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in name)
+
+
+def shorten(name: str, most: int = LABEL_UNITS) -> str:
+    """A name that is at most ``most`` units wide, cut with an ellipsis."""
+    if _units(name) <= most:
+        return name
+    kept, used = "", 1
+    for letter in name:
+        used += _units(letter)
+        if used > most:
+            break
+        kept += letter
+    return kept + "…"

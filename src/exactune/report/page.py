@@ -1,0 +1,104 @@
+"""Facts into HTML: the template environment and its filters."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from exactune.report import charts
+from exactune.report.curves import Point
+from exactune.report.mistakes import as_text, clip
+from exactune.report.view import View
+
+__all__ = ["to_html"]
+
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""What has no place in HTML: control characters and halves of surrogate pairs, which model answers can hold."""
+
+
+def to_html(view: View) -> str:
+    """The report of a view as one HTML document."""
+    page = _environment().get_template("report.html.j2").render(view=view)
+    return UNPRINTABLE.sub("\ufffd", page)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("exactune.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"charts": charts, "Line": charts.Line, "Point": Point, "clip": clip}
+    environment.filters |= {
+        "figure": figure,
+        "count": count,
+        "compact": compact,
+        "share": share,
+        "moment": moment,
+        "setting": setting,
+        "as_text": as_text,
+        "breakable": breakable,
+    }
+    return environment
+
+
+def figure(value: float | None) -> str:
+    """A metric or loss: three decimals."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def share(value: float | None) -> str:
+    """A share as a percentage; tiny ones keep two digits."""
+    if value is None:
+        return "–"
+    return f"{100 * value:.2g}%" if 0 < value < 0.01 else f"{100 * value:.0f}%"
+
+
+def count(value: float | None) -> str:
+    """A whole number with its thousands apart."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def compact(value: float | None) -> str:
+    """A large number by its three first digits: ``4.02 B``."""
+    if value is None:
+        return "–"
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            digits = f"{value / size:.3g}" if value < 999.5 * size else f"{value / size:.0f}"
+            return f"{digits}\u202f{unit}"
+    return f"{value:.0f}"
+
+
+def moment(value: str) -> str:
+    """An ISO 8601 time without its seconds; what is none stays as it is."""
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    zone = parsed.strftime("%Z")
+    return f"{parsed:%Y-%m-%d %H:%M} {zone}".strip()
+
+
+def setting(value: Any) -> str:
+    """A config value as it would be written in YAML."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "none"}[value]
+    if isinstance(value, float):
+        return re.sub(r"e([+-])0*(\d)", r"e\1\2", f"{value:g}").replace("e+", "e")
+    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
+        return ", ".join(setting(item) for item in value)
+    return as_text(value)
+
+
+def breakable(value: str) -> Markup:
+    """A dotted path or file name that may be broken after its separators."""
+    return Markup("<wbr>").join(re.findall(r"[^./_:-]*[./_:-]+|[^./_:-]+", value))

@@ -1,0 +1,223 @@
+"""The run folder: the interface between stages.
+
+::
+
+    config.yaml             the resolved config, with the source of each value
+    recipe.json             the recipe, why it was chosen, what to expect
+    env.json                versions, device, model, time
+    data.json               files, sha256, row counts, split ids, rejected rows
+    findings.json           what the checks found
+    train/metrics.jsonl     one line per logged step and per evaluation
+    checkpoints/step-NNNNNN resumable states: complete or absent
+    adapter/ or model/      the best checkpoint, ready to load
+    eval/predictions.jsonl  one line per scored row
+    eval/metrics.json       what the scored rows add up to
+    report.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exactune.errors import RunError
+
+__all__ = ["Run", "append_jsonl", "read_json", "read_jsonl", "replace_dir", "write_json", "write_jsonl", "write_text"]
+
+MARKER = "config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Paths of one run folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / MARKER
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / "recipe.json"
+
+    @property
+    def env(self) -> Path:
+        return self.path / "env.json"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.json"
+
+    @property
+    def findings(self) -> Path:
+        return self.path / "findings.json"
+
+    @property
+    def train_metrics(self) -> Path:
+        return self.path / "train" / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def adapter(self) -> Path:
+        return self.path / "adapter"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def artifact(self) -> Path:
+        """``model/`` after full fine-tuning, else ``adapter/``."""
+        return self.model if self.model.is_dir() else self.adapter
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "eval" / "predictions.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "eval" / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """An existing run.
+
+        Raises:
+            RunError: There is no run at ``path``.
+        """
+        run = cls(Path(path))
+        if not run.config.is_file():
+            raise RunError(f"{path}: no run here (it has no {MARKER}). Name a folder that `exactune train` wrote.")
+        return run
+
+    @classmethod
+    def create(cls, path: str | Path, *, overwrite: bool = False) -> Run:
+        """A new, empty run folder.
+
+        Raises:
+            RunError: The folder holds something else, another run (without ``overwrite``), or cannot be written.
+        """
+        run = cls(Path(path))
+        run.ensure_free(overwrite=overwrite)
+        try:
+            if run.config.is_file():
+                shutil.rmtree(run.path)
+            run.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(run.path, error) from error
+        return run
+
+    def ensure_free(self, *, overwrite: bool = False) -> None:
+        """Say early, before anything is written, whether :meth:`create` would succeed.
+
+        Raises:
+            RunError: As for :meth:`create`.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file. Name a folder with --output DIR or `output_dir:`.")
+        if self.config.is_file():
+            if not overwrite:
+                raise RunError(
+                    f"{self.path} already holds a run. Continue it with --resume, replace it with --overwrite, "
+                    "or choose another folder with --output DIR."
+                )
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise RunError(
+                f"{self.path} is not empty and not a run, so it is left alone. Choose another folder with --output DIR."
+            )
+        existing = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        # A real attempt: permission bits say nothing for root or on read-only mounts.
+        try:
+            with tempfile.TemporaryFile(dir=existing):
+                pass
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> RunError:
+    return RunError(f"{path} cannot be written: {error.strerror or error}. Choose another folder with --output DIR.")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file complete or not at all: beside, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.tmp")
+    staged.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(staged, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one JSON document, readable by people."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object per line."""
+    write_text(path, "".join(_line(row) for row in rows))
+
+
+def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
+    """Add one line and flush it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(_line(row))
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON document of a run.
+
+    Raises:
+        RunError: It is missing or broken.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing: this stage has not run yet.") from error
+    except ValueError as error:
+        raise RunError(f"{path} is not readable JSON: {error}") from error
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Read a JSONL file of a run, line by line; a missing file is empty."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+@contextmanager
+def replace_dir(path: Path) -> Iterator[Path]:
+    """A folder to fill; it takes the place of ``path`` when the block ends without an exception."""
+    staged, old = path.with_name(f".{path.name}.tmp"), path.with_name(f".{path.name}.old")
+    for leftover in (staged, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    staged.mkdir(parents=True)
+    try:
+        yield staged
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    if path.exists():
+        path.rename(old)
+    staged.rename(path)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,205 @@
+"""Which task a data set is, from its training answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from exactune.config import TaskConfig
+from exactune.errors import ConfigError
+from exactune.tasks.base import Task
+from exactune.tasks.classification import ClassificationTask, read_label
+from exactune.tasks.entities import OFFSET_KEYS, TEXT_KEYS, TYPE_KEYS, EntitiesTask, entity_items, unwrap
+from exactune.tasks.jsontask import JsonTask
+from exactune.tasks.jsontext import parse_answer, quoted
+from exactune.tasks.schema import infer_schema
+from exactune.tasks.text import TextTask
+from exactune.types import Example, JsonValue, Status
+
+__all__ = ["infer_task"]
+
+NEARLY_ALL = 0.95
+"""Share of the rows that has to fit a form; the rest are mistakes for the checks to report."""
+
+LABEL_LENGTH = 80
+"""A label is one line of at most so many characters."""
+
+RECURRING = 0.75
+"""Share of the rows whose answer has to stand in another row too, for answers to be labels."""
+
+COPIED = 0.9
+"""Share of the spans that has to stand in the input word for word, for a mapping to be entities."""
+
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "classification": ("labels", "field"),
+    "json": ("schema",),
+    "entities": ("entity_types",),
+    "text": (),
+}
+"""Task type -> the keys of a ``task`` block that belong to it; the first can stand in for training rows."""
+
+
+def infer_task(config: TaskConfig, examples: Sequence[Example]) -> Task:
+    """The task of a config, with what the user left out taken from the training answers.
+
+    Args:
+        config: With ``type: auto``, a key that only one type has (``labels``) decides, else the answers do.
+        examples: The training rows.
+
+    Raises:
+        ConfigError: The rows contradict the config, or there is nothing to infer from.
+    """
+    given = {key: value for key, value in config.model_dump(by_alias=True).items() if value is not None}
+    kind = _requested(given)
+    if not examples and (kind is None or any(key not in given for key in OPTIONS[kind][:1])):
+        raise ConfigError("there are no training rows to tell the task from. Check `data.train`.")
+    return _BUILDERS[kind or _detect(examples)](config, examples)
+
+
+def _requested(given: Mapping[str, object]) -> str | None:
+    """The type that the user names, or implies by a key that only one type has."""
+    owners = {key: kind for kind, keys in OPTIONS.items() for key in keys if key in given}
+    named = str(given["type"])
+    kinds = list(dict.fromkeys(owners.values()))
+    if named != "auto":
+        for key, kind in owners.items():
+            if kind != named:
+                raise ConfigError(f"`task.{key}` belongs to `type: {kind}`, but the type is {named}. Remove one.")
+        return named
+    if len(kinds) > 1:
+        raise ConfigError(f"`task` has keys of several types ({', '.join(owners)}). Keep those of one.")
+    return kinds[0] if kinds else None
+
+
+def _detect(examples: Sequence[Example]) -> str:
+    rows = _containers(examples)
+    if not _nearly_all(len(rows), len(examples)):
+        return "classification" if _are_labels([example.answer.strip() for example in examples]) else "text"
+    field = _single_field([value for _, value in rows])
+    if field is not None and _are_labels([value[field] for _, value in rows if _holds_label(value, field)]):
+        return "classification"
+    return "entities" if _are_entities(rows) else "json"
+
+
+def _containers(examples: Sequence[Example]) -> list[tuple[Example, JsonValue]]:
+    """Rows whose answer is a JSON object or array, with its value."""
+    rows = [(example, parse_answer(example.answer).value) for example in examples]
+    return [(example, value) for example, value in rows if isinstance(value, dict | list)]
+
+
+def _nearly_all(hits: int, rows: int) -> bool:
+    """At least 95 %, where one mistake is allowed from ten rows on; never of nothing."""
+    return hits > 0 and (hits >= NEARLY_ALL * rows or (hits == rows - 1 and rows >= 10))
+
+
+def _are_labels(answers: Sequence[str]) -> bool:
+    """Whether answers are short and recur often enough to be labels rather than free text."""
+    seen = Counter(answers)
+    short = sum(0 < len(answer) <= LABEL_LENGTH and "\n" not in answer for answer in answers)
+    recurring = sum(count for count in seen.values() if count > 1)
+    return _nearly_all(short, len(answers)) and recurring >= RECURRING * len(answers) and len(seen) * 2 <= len(answers)
+
+
+def _single_field(values: Sequence[JsonValue]) -> str | None:
+    """The key of ``{key: "text"}`` if nearly all values are such objects with the same key."""
+    keys: Counter[str] = Counter(next(iter(value)) for value in values if isinstance(value, dict) and len(value) == 1)
+    for key, _ in keys.most_common(1):
+        if _nearly_all(sum(_holds_label(value, key) for value in values), len(values)):
+            return key
+    return None
+
+
+def _holds_label(value: JsonValue, field: str) -> bool:
+    return isinstance(value, dict) and list(value) == [field] and isinstance(value[field], str)
+
+
+def _are_entities(rows: Sequence[tuple[Example, JsonValue]]) -> bool:
+    """Whether answers are items with text and type, or mappings from types to spans of the input."""
+    found = [(example, unwrap(value)) for example, value in rows if entity_items(value) is not None]
+    if not _nearly_all(len(found), len(rows)):
+        return False
+    items = [item for _, inner in found if isinstance(inner, list) for item in inner]
+    mappings = [(example, inner) for example, inner in found if isinstance(inner, dict)]
+    if items:
+        known = {*TEXT_KEYS, *TYPE_KEYS, *OFFSET_KEYS}
+        return all(known.issuperset(item) for item in items)
+    keys = {frozenset(mapping) for _, mapping in mappings}
+    spans = [(span, example) for example, mapping in mappings for value in mapping.values() for span in value]
+    copied = sum(span in example.input for span, example in spans)
+    # One key, or the same keys in every row, is a fixed structure: its lists are fields, not types.
+    return len(frozenset().union(*keys)) >= 2 and len(keys) >= 2 and bool(spans) and copied >= COPIED * len(spans)
+
+
+def _classification(config: TaskConfig, examples: Sequence[Example]) -> ClassificationTask:
+    field = config.field
+    rows = _containers(examples)
+    if field is None and _nearly_all(len(rows), len(examples)):
+        field = _single_field([value for _, value in rows])
+        if field is None:
+            raise ConfigError(
+                f"`task.type` is classification, but the answers are JSON without a label as their only field"
+                f"{_first(examples)}. Use `type: json`, or name the key with `task.field`."
+            )
+    parsed = [read_label(example.answer, field) for example in examples]
+    found = dict.fromkeys(answer.value for answer in parsed if answer.status is Status.OK)
+    if examples and not found:
+        wanted = "a label" if field is None else f'an object {{"{field}": "label"}}'
+        raise ConfigError(f"`task` is classification, but no training answer is {wanted}{_first(examples)}.")
+    task = ClassificationTask(tuple(found if config.labels is None else config.labels), field)
+    if found and not set(found) & set(task.labels):
+        raise ConfigError(
+            f"no training answer is one of `task.labels`{_first(examples)}. Correct the labels or the rows."
+        )
+    return task
+
+
+def _json(config: TaskConfig, examples: Sequence[Example]) -> JsonTask:
+    parsed = [(example, parse_answer(example.answer)) for example in examples]
+    rows = [(example, answer.value) for example, answer in parsed if answer.status is Status.OK]
+    if examples and not rows:
+        raise ConfigError(f"`task` is json, but no training answer is JSON{_first(examples)}. Use `type: auto`.")
+    if config.json_schema is None:
+        # Stray rows of another kind are mistakes; a schema that allows them would allow anything.
+        kind, hits = Counter(type(value) for _, value in rows).most_common(1)[0]
+        if _nearly_all(hits, len(rows)):
+            rows = [(example, value) for example, value in rows if type(value) is kind]
+        return JsonTask(infer_schema([value for _, value in rows], [example.input for example, _ in rows]))
+    task = JsonTask(config.json_schema)
+    if rows and not any(task.parse(example.answer).status is Status.OK for example, _ in rows):
+        raise ConfigError(
+            f"no training answer satisfies `task.schema`{_first(examples)}. Correct the schema or the rows."
+        )
+    return task
+
+
+def _entities(config: TaskConfig, examples: Sequence[Example]) -> EntitiesTask:
+    answers = [entity_items(value) for _, value in _containers(examples)]
+    found = dict.fromkeys(kind for items in answers if items is not None for kind, _ in items)
+    if examples and all(items is None for items in answers):
+        raise ConfigError(
+            f"`task` is entities, but no training answer is `{{type: [span, …]}}` or a list of "
+            f"`{{text, type}}` items{_first(examples)}."
+        )
+    if config.entity_types is None and not found:
+        raise ConfigError("no training answer has an entity. List the types as `task.entity_types`.")
+    task = EntitiesTask(tuple(found if config.entity_types is None else config.entity_types))
+    if found and not set(found) & set(task.entity_types):
+        raise ConfigError(f"no training entity has one of `task.entity_types`; found: {', '.join(list(found)[:10])}.")
+    return task
+
+
+def _text(config: TaskConfig, examples: Sequence[Example]) -> TextTask:
+    return TextTask()
+
+
+def _first(examples: Sequence[Example]) -> str:
+    """Where to look: the first row and its answer."""
+    return f" (the first, {examples[0].location}: {quoted(examples[0].answer)})"
+
+
+_BUILDERS: Mapping[str, Callable[[TaskConfig, Sequence[Example]], Task]] = {
+    "classification": _classification,
+    "json": _json,
+    "entities": _entities,
+    "text": _text,
+}

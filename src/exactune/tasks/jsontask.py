@@ -1,0 +1,144 @@
+"""JSON output: the answer is a JSON value of a given schema."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped, unused-ignore]
+from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped, unused-ignore]
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from exactune.errors import ConfigError
+from exactune.tasks.base import Counts, Parsed, Score, rate
+from exactune.tasks.f1 import micro_f1, overlap, tallies
+from exactune.tasks.jsontext import READABLE, canonical, leaves, parse_answer
+from exactune.types import JsonValue, Status
+
+__all__ = ["JsonTask"]
+
+SHOWN = 8
+"""How many fields :meth:`JsonTask.describe` lists."""
+
+
+@dataclass(frozen=True)
+class JsonTask:
+    """A JSON value of a schema.
+
+    An answer that is JSON but breaks the schema still earns ``exact_match`` and ``field_f1`` for what is right in it.
+
+    Attributes:
+        schema: JSON Schema, draft 2020-12; references only within itself.
+    """
+
+    type: ClassVar[str] = "json"
+    primary: ClassVar[str] = "field_f1"
+    metrics: ClassVar[tuple[str, ...]] = ("field_f1", "exact_match", "valid_json", "valid_schema")
+
+    schema: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        """Refuse a schema that could fail at the first answer.
+
+        Raises:
+            ConfigError: It is no JSON schema, or it refers to something outside or missing.
+        """
+        try:
+            Draft202012Validator.check_schema(self.schema)
+            resolver = Registry().resolver_with_root(DRAFT202012.create_resource(self.schema))
+            for reference in _references(self.schema):
+                resolver.lookup(reference)
+            self._validator.is_valid(None)
+        except SchemaError as error:
+            raise ConfigError(f"`task.schema` is not a JSON schema: at {error.json_path}, {error.message}.") from error
+        except Unresolvable as error:
+            raise ConfigError(f"`task.schema` refers to `{error.ref}`, which is not in it. Define it there.") from error
+        except RecursionError as error:
+            raise ConfigError("`task.schema` refers to itself without end. Remove the circle of references.") from error
+
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        # An explicit registry: the default one fetches remote references.
+        return Draft202012Validator(self.schema, registry=Registry())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the compiled validator, which cannot be pickled."""
+        return {"schema": self.schema}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> JsonTask:
+        """The task of a complete ``task`` block.
+
+        Raises:
+            ConfigError: ``schema`` is missing or unusable.
+        """
+        if not isinstance(config.get("schema"), Mapping):
+            raise ConfigError("`task.schema` is missing. Write a JSON schema, or use `type: auto`.")
+        return cls(config["schema"])
+
+    def config(self) -> dict[str, Any]:
+        """``type`` and ``schema``."""
+        return {"type": self.type, "schema": dict(self.schema)}
+
+    def describe(self) -> str:
+        """For example "json, 5 fields: 法規性質, 主管機關, 首次發布日期, 最近異動日期, 是否廢止"."""
+        fields = list(self.schema.get("properties", {}))
+        if not fields:
+            return f"{self.type}, {self.schema.get('type', 'any value')}"
+        more = ", …" if len(fields) > SHOWN else ""
+        return f"{self.type}, {len(fields)} field{'s' * (len(fields) != 1)}: {', '.join(fields[:SHOWN])}{more}"
+
+    def parse(self, text: str) -> Parsed:
+        """The JSON value, also where it breaks the schema (``INVALID_SCHEMA``)."""
+        parsed = parse_answer(text)
+        if parsed.status is Status.OK and not self._validator.is_valid(parsed.value):
+            return Parsed(parsed.value, Status.INVALID_SCHEMA)
+        return parsed
+
+    def score(self, gold: Parsed, predicted: Parsed) -> Score:
+        """Counts of leaves by top-level field."""
+        readable = predicted.status in READABLE
+        correct = readable and gold.status in READABLE and canonical(gold.value) == canonical(predicted.value)
+        counts = overlap(_by_field(gold), _by_field(predicted))
+        counts["n",] = 1
+        counts["exact_match",] = int(correct)
+        counts["valid_json",] = int(readable)
+        counts["valid_schema",] = int(predicted.status is Status.OK)
+        return Score(correct, counts)
+
+    def aggregate(self, totals: Counts) -> dict[str, float]:
+        """``field_f1`` is micro F1 over the multiset of (path, value) pairs; the rest are shares of the rows."""
+        n = totals.get(("n",), 0)
+        shares = {name: rate(totals.get((name,), 0), n) for name in self.metrics[1:]}
+        return {"field_f1": micro_f1(tallies(totals)), **shares}
+
+    def per_label(self, totals: Counts) -> dict[str, dict[str, float]]:
+        """By top-level field; an answer that is no object has the one field ``""``."""
+        return {field: tally.to_row() for field, tally in tallies(totals).items()}
+
+    def confusion(self, totals: Counts) -> None:
+        """Meaningless here."""
+
+
+def _by_field(answer: Parsed) -> dict[str, Counter[str]]:
+    fields: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    if answer.status in READABLE:
+        for path, leaf in leaves(answer.value):
+            fields[path[0] if path else ""][canonical([*path, leaf])] += 1
+    return fields
+
+
+def _references(schema: JsonValue) -> Iterator[str]:
+    """Every ``$ref`` of a schema, also those that only rare answers reach."""
+    if isinstance(schema, Mapping):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"]
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for child in schema:
+            yield from _references(child)

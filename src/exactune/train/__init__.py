@@ -1,0 +1,1 @@
+"""The run: rows and a model in, checkpoints, a metrics file and the best artifact out."""

@@ -1,0 +1,54 @@
+"""What is trained: a LoRA adapter over the base, or every weight."""
+
+from __future__ import annotations
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import PreTrainedModel, set_seed
+
+from exactune.config import LoraSettings
+from exactune.errors import ConfigError
+
+__all__ = ["make_trainable", "parameter_counts"]
+
+
+def make_trainable(model: PreTrainedModel, lora: LoraSettings | None, seed: int) -> torch.nn.Module:
+    """The model with an adapter, or with every weight trainable.
+
+    Seeds are set right before the adapter draws its random half, so equal seeds give equal adapters.
+
+    Raises:
+        ConfigError: ``lora.target_modules`` names a layer that the model does not have.
+    """
+    set_seed(seed)
+    if lora is None:
+        return model.requires_grad_(True)
+    _refuse_unknown_modules(model, lora.target_modules)
+    settings = LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.lora_alpha,
+        lora_dropout=lora.lora_dropout,
+        target_modules=lora.target_modules,
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, settings)
+
+
+def _refuse_unknown_modules(model: torch.nn.Module, targets: list[str] | str) -> None:
+    """PEFT is content if one name matches; every name must, or part of the adapter is silently absent."""
+    if isinstance(targets, str):
+        return
+    linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    for target in targets:
+        if not any(name == target or name.endswith("." + target) for name in linear):
+            known = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
+            raise ConfigError(f"lora.target_modules: the model has no linear layer `{target}`. It has: {known}.")
+
+
+def parameter_counts(model: torch.nn.Module) -> dict[str, int]:
+    """All and trainable parameters."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    return {
+        "parameters": sum(size for size, _ in sizes),
+        "trainable_parameters": sum(size for size, trainable in sizes if trainable),
+    }

@@ -1,0 +1,118 @@
+"""The judge: evaluates after each epoch, keeps the best, stops early."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from exactune.config import TrainingConfig
+from exactune.rundir import append_jsonl, read_jsonl
+from exactune.tasks import better
+from exactune.train.stop import StopEvaluation, StopRequest
+
+__all__ = ["Best", "Judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best evaluation so far.
+
+    Attributes:
+        step: Optimizer step.
+        epoch: Epochs trained by then.
+        value: Of the metric that decides.
+    """
+
+    step: int
+    epoch: float
+    value: float
+
+
+class Judge(TrainerCallback):
+    """Evaluates at each epoch's end; writes the line, keeps the best weights, decides whether to go on.
+
+    Its memory is the metrics file, so a resumed run goes on where the lines end.
+
+    Args:
+        training: Patience, metric and the range of epochs.
+        metric: Name of the metric that decides (``loss`` is one).
+        evaluate: Model -> metrics on the eval rows, ``loss`` included; may raise :class:`StopEvaluation`.
+        keep: Called with the model when it is the best so far.
+        metrics_file: ``train/metrics.jsonl``.
+        stop: Set when the run was asked to stop.
+        show: Told of every evaluation: epoch, metrics, whether it is the best.
+    """
+
+    def __init__(
+        self,
+        training: TrainingConfig,
+        metric: str,
+        evaluate: Callable[[torch.nn.Module], Mapping[str, float]],
+        keep: Callable[[torch.nn.Module], None],
+        metrics_file: Path,
+        stop: StopRequest,
+        show: Callable[[float, Mapping[str, float], bool], None],
+    ) -> None:
+        self.training, self.metric = training, metric
+        self.evaluate, self.keep, self.stop, self.show = evaluate, keep, stop, show
+        self.metrics_file = metrics_file
+        self.best: Best | None = None
+        self.stale = 0
+        self.judged_step = -1
+        for line in read_jsonl(metrics_file):
+            if "eval" in line:
+                self._note(line["step"], line["epoch"], line["eval"])
+
+    def _note(self, step: int, epoch: float, metrics: Mapping[str, float]) -> bool:
+        """Take an evaluation into account; whether it is the best so far."""
+        value = metrics[self.metric]
+        is_best = self.best is None or better(self.metric, value, self.best.value)
+        self.judged_step = step
+        self.stale = 0 if is_best else self.stale + 1
+        if is_best:
+            self.best = Best(step, epoch, value)
+        return is_best
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Make up for an evaluation that was interrupted: its epoch is over, its line is missing."""
+        if state.global_step and float(state.epoch or 0).is_integer() and self.judged_step < state.global_step:
+            self._judge(state, control, kwargs["model"])
+        elif state.global_step:
+            self._decide(state, control)
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Evaluate, unless the run was asked to stop."""
+        if not self.stop:
+            self._judge(state, control, kwargs["model"])
+
+    def _judge(self, state: TrainerState, control: TrainerControl, model: torch.nn.Module) -> None:
+        epoch = float(state.epoch or 0)
+        try:
+            metrics = dict(self.evaluate(model))
+        except StopEvaluation:
+            control.should_save = control.should_training_stop = True
+            return
+        is_best = self._note(state.global_step, epoch, metrics)
+        # Weights first: a line without its weights would be a best that cannot be published.
+        if is_best:
+            self.keep(model)
+        append_jsonl(
+            self.metrics_file, {"step": state.global_step, "epoch": epoch, "time": time.time(), "eval": metrics}
+        )
+        self.show(epoch, metrics, is_best)
+        self._decide(state, control)
+
+    def _decide(self, state: TrainerState, control: TrainerControl) -> None:
+        past_minimum = float(state.epoch or 0) >= self.training.num_epochs.minimum - 1e-6
+        if past_minimum and self.stale >= self.training.early_stopping_patience:
+            control.should_training_stop = True

@@ -1,0 +1,111 @@
+"""Training methods as TRL trainers. The only file that imports trl."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from trl import SFTConfig, SFTTrainer
+
+from exactune.config import TrainingConfig
+from exactune.render.batch import answer_nll, pad_left, pad_prompts
+from exactune.render.template import IGNORED, Encoded
+
+__all__ = ["AnswerTrainer", "sft_trainer"]
+
+
+class AnswerTrainer(SFTTrainer):
+    """TRL's trainer with the loss made at labelled positions only.
+
+    Off CUDA, TRL's own loss scores every position. ``tests/train`` holds the two to the same trajectory.
+    """
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Mean loss per labelled token of the optimizer step, whatever its forward passes."""
+        if return_outputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        total = answer_nll(model, inputs)
+        if num_items_in_batch is None:
+            return total / (inputs["labels"] != IGNORED).sum()
+        # The count is over all ranks, and their gradients are averaged afterwards.
+        return total / num_items_in_batch * self.accelerator.num_processes
+
+
+def _collate(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
+    """A left-padded batch of dataset rows."""
+    batch = pad_prompts([row["input_ids"] for row in rows])
+    return {**batch, "labels": pad_left([row["labels"] for row in rows], IGNORED)}
+
+
+def sft_trainer(
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Encoded],
+    training: TrainingConfig,
+    output_dir: Path,
+    callbacks: Sequence[TrainerCallback],
+) -> SFTTrainer:
+    """Supervised fine-tuning on ready-made ids: TRL neither tokenizes, nor cuts, nor masks anything.
+
+    Args:
+        model: Adapter model or base model in training precision.
+        tokenizer: Only its padding id is used; padded positions are masked by length.
+        rows: Prompt and answer ids; loss at the answers.
+        training: The resolved training block.
+        output_dir: Where checkpoints go.
+        callbacks: Added to the trainer; its own printers are removed.
+    """
+    dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
+    with warnings.catch_warnings():
+        # transformers tells trl of names that it will drop; users can do nothing about it.
+        warnings.simplefilter("ignore", FutureWarning)
+        trainer = AnswerTrainer(
+            model=model,
+            args=SFTConfig(**_arguments(training, output_dir)),
+            train_dataset=dataset,
+            data_collator=_collate,
+            processing_class=tokenizer,
+            callbacks=list(callbacks),
+        )
+    for printer in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(printer)
+    return trainer
+
+
+def _arguments(training: TrainingConfig, output_dir: Path) -> dict[str, Any]:
+    cuda = torch.cuda.is_available()
+    return {
+        "output_dir": str(output_dir),
+        "num_train_epochs": training.num_epochs.maximum,
+        "learning_rate": training.learning_rate,
+        "lr_scheduler_type": training.lr_scheduler_type,
+        "per_device_train_batch_size": training.per_device_train_batch_size,
+        "gradient_accumulation_steps": training.gradient_accumulation_steps,
+        # A value below 1 is a share of the steps; there is no `warmup_ratio` any more.
+        "warmup_steps": training.warmup_ratio,
+        "weight_decay": training.weight_decay,
+        "max_grad_norm": training.max_grad_norm,
+        "gradient_checkpointing": training.gradient_checkpointing,
+        "seed": training.seed,
+        "data_seed": training.seed,
+        "logging_steps": training.logging_steps,
+        "report_to": training.report_to or "none",
+        # Rows were measured and rejected before; TRL's default of 1,024 would cut answers silently.
+        "max_length": None,
+        "packing": False,
+        "bf16": cuda and torch.cuda.is_bf16_supported(),
+        # The default hides a NaN loss in the log.
+        "logging_nan_inf_filter": False,
+        "save_strategy": "epoch",
+        "eval_strategy": "no",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": cuda,
+    }

@@ -1,0 +1,121 @@
+"""The nouns that travel between the layers: messages, examples, patches, predictions."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = ["Example", "JsonValue", "Location", "Message", "Patch", "Role", "Splits", "Status", "Generation"]
+
+JsonValue = Any
+"""A value that ``json.loads`` can return."""
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Location:
+    """A place in a data file.
+
+    Attributes:
+        file: The path as the user wrote it.
+        line: Counted from 1, lines split on ``\\n`` only; ``None`` for the whole file.
+    """
+
+    file: str
+    line: int | None
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat turn."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The one canonical record: a prompt, its answer, and where both came from.
+
+    Attributes:
+        id: Unique within a run: ``file:line``.
+        prompt: The turns before the answer; the first is always a system message, empty if the row brings none.
+        answer: The text to be learned, byte for byte.
+        location: The row.
+        format: Name of the format the row was written in.
+    """
+
+    id: str
+    prompt: tuple[Message, ...]
+    answer: str
+    location: Location
+    format: str
+
+    @property
+    def input(self) -> str:
+        """The turns before the answer without the system message, joined by newlines."""
+        return "\n".join(message.content for message in self.prompt if message.role != "system")
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The examples of a run by use; mixed-in general rows are part of training and of nothing else."""
+
+    train: tuple[Example, ...]
+    eval: tuple[Example, ...] = ()
+    test: tuple[Example, ...] = ()
+    mix: tuple[Example, ...] = ()
+
+    @property
+    def scored(self) -> tuple[str, tuple[Example, ...]]:
+        """Name and rows of the split that final figures are taken on: test if there is one, else eval."""
+        return ("test", self.test) if self.test else ("eval", self.eval)
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Dotted config keys with values, and why.
+
+    Attributes:
+        values: For example ``{"training.num_epochs": "5-8"}``.
+        source: Where it came from: ``recipe``, ``file task.yaml``, ``--set`` …
+        reason: One sentence for people.
+    """
+
+    values: Mapping[str, Any]
+    source: str
+    reason: str = ""
+
+
+class Status(enum.StrEnum):
+    """What became of one generated answer. A bad answer is data, never an exception."""
+
+    OK = "ok"
+    NO_STOP = "no_stop"
+    EMPTY = "empty"
+    INVALID_JSON = "invalid_json"
+    INVALID_SCHEMA = "invalid_schema"
+    UNKNOWN_LABEL = "unknown_label"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a model said to one prompt.
+
+    Attributes:
+        text: The decoded answer without stop tokens.
+        stopped: Whether it ended by a stop token rather than by the limit.
+        logprob: Sum of the log-probabilities of the generated tokens, the stop token included (nats).
+        tokens: How many tokens were generated.
+    """
+
+    text: str
+    stopped: bool
+    logprob: float
+    tokens: int = field(default=0)

@@ -1,0 +1,127 @@
+"""Normalising, splitting, slicing and mixing: seeded, stratified, and never the same input on both sides."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exactune.data.mix import sample_mix
+from exactune.data.normalise import normalise
+from exactune.data.split import answers_recur, hold_out, stratified_slice
+from exactune.errors import DataError
+from exactune.types import Example, Location, Message
+
+
+def example(number: int, text: str, answer: str) -> Example:
+    prompt = (Message("system", ""), Message("user", text))
+    return Example(f"t:{number}", prompt, answer, Location("t", number), "text_label")
+
+
+def examples(*pairs: tuple[str, str]) -> list[Example]:
+    return [example(number, text, answer) for number, (text, answer) in enumerate(pairs, 1)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Hello, World!", "hello world"), ("好吃！", "好吃"), ("ＡＢＣ　１２", "abc12"), ("Straße", "STRASSE"),
+     ("a_b", "ab"), ("line\none", "line one"), ("～好～", "好")],
+)  # fmt: skip
+def test_the_same_input(one: str, other: str) -> None:
+    assert normalise(one) == normalise(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("好吃👍", "好吃👎"), ("$5", "€5"), ("?", "!"), ("कि", "का"), ("a1", "a2"), ("...", "?")],
+)  # fmt: skip
+def test_not_the_same_input(one: str, other: str) -> None:
+    assert normalise(one) != normalise(other)
+
+
+ROWS = st.lists(
+    st.tuples(st.sampled_from([*"abcdefghijklm", "A", "a!", "Ｂ", " b"]), st.sampled_from(["x", "y", "z"])), max_size=60
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS, st.floats(0.01, 0.99), st.integers(0, 9))
+def test_hold_out(pairs: list[tuple[str, str]], fraction: float, seed: int) -> None:
+    rows = examples(*pairs)
+    inputs = {normalise(row.input) for row in rows}
+    if len(inputs) < 2:
+        with pytest.raises(DataError, match=r"cannot be split.*`data\.eval`"):
+            hold_out(rows, fraction, seed)
+        return
+    train, held = hold_out(rows, fraction, seed)
+    assert train
+    assert held
+    assert sorted((*train, *held), key=lambda row: row.location) == rows
+    assert list(train) == sorted(train, key=lambda row: row.location)
+    assert list(held) == sorted(held, key=lambda row: row.location)
+    assert not {normalise(row.input) for row in train} & {normalise(row.input) for row in held}
+    assert (train, held) == hold_out(rows, fraction, seed)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 1000))
+def test_hold_out_gives_each_answer_its_share(seed: int) -> None:
+    rows = examples(*((f"text {n}", "rare" if n % 10 == 0 else "common") for n in range(200)))
+    train, held = hold_out(rows, 0.1, seed)
+    assert Counter(row.answer for row in held) == {"common": 18, "rare": 2}
+    assert len(train) == 180
+
+
+def test_hold_out_leaves_every_label_in_training() -> None:
+    rows = examples(("only one", "single"), *((f"text {n}", "common") for n in range(20)))
+    for seed in range(30):
+        train, _ = hold_out(rows, 0.5, seed)
+        assert "single" in {row.answer for row in train}
+
+
+def test_hold_out_depends_on_the_seed_and_is_pinned() -> None:
+    rows = examples(*((f"text {n}", "ab"[n % 2]) for n in range(20)))
+    held = [row.location.line for row in hold_out(rows, 0.2, 42)[1]]
+    assert held != [row.location.line for row in hold_out(rows, 0.2, 43)[1]]
+    # A changed draw would give resumed and repeated runs other eval rows.
+    assert held == [4, 7, 8, 17]
+
+
+def test_hold_out_without_recurring_answers_is_one_stratum() -> None:
+    rows = examples(*((f"text {n}", f"answer {n}") for n in range(50)))
+    assert not answers_recur(rows)
+    assert len(hold_out(rows, 0.2, 1)[1]) == 10
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS, st.integers(0, 70), st.integers(0, 9))
+def test_stratified_slice(pairs: list[tuple[str, str]], n: int, seed: int) -> None:
+    rows = examples(*pairs)
+    kept = stratified_slice(rows, n, seed)
+    assert len(kept) == min(n, len(rows))
+    assert list(kept) == [row for row in rows if row in kept]
+    assert kept == stratified_slice(rows, n, seed)
+    if answers_recur(rows):
+        have, all_ = Counter(row.answer for row in kept), Counter(row.answer for row in rows)
+        for answer, number in all_.items():
+            assert abs(have[answer] - min(1, n / len(rows)) * number) < 1
+
+
+def test_mix_draws_its_ratio_in_order() -> None:
+    rows = examples(*((f"text {n}", "a") for n in range(50)))
+    drawn, note = sample_mix(rows, "general.jsonl", 0.1, 204, 42)
+    assert (len(drawn), note) == (20, None)
+    assert list(drawn) == sorted(drawn, key=lambda row: row.location)
+    assert drawn == sample_mix(rows, "general.jsonl", 0.1, 204, 42)[0]
+    assert drawn != sample_mix(rows, "general.jsonl", 0.1, 204, 43)[0]
+    assert drawn != sample_mix(rows, "other.jsonl", 0.1, 204, 42)[0]
+
+
+def test_mix_takes_all_of_a_small_source_and_says_so() -> None:
+    rows = examples(("a", "b"))
+    drawn, note = sample_mix(rows, "general.jsonl", 0.5, 10, 42)
+    assert drawn == tuple(rows)
+    assert note is not None
+    assert "general.jsonl: 1 row mixed in, all it has; a ratio of 0.5 asks for 5" in note

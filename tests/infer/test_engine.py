@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+import tiny
+import torch
+
+from exactune.infer.engine import answer_loss, generate
+from exactune.render.template import Encoded, Template
+
+
+@pytest.fixture(scope="module")
+def template() -> Template:
+    return Template(tiny.byte_bpe())
+
+
+@pytest.fixture(scope="module")
+def model(template: Template) -> torch.nn.Module:
+    return tiny.model(len(template.tokenizer))
+
+
+def prompts(count: int) -> list[list[int]]:
+    draw = random.Random(1)
+    return [[draw.randrange(3, 390) for _ in range(draw.randrange(3, 40))] for _ in range(count)]
+
+
+def test_greedy_answers_equal_those_of_transformers_generate(model, template) -> None:
+    found = generate(model, template, prompts(13), max_new_tokens=12, batch_size=4)
+    for ids, answer in zip(prompts(13), found, strict=True):
+        expected = model.generate(
+            torch.tensor([ids]), max_new_tokens=12, do_sample=False, eos_token_id=list(template.stop_ids), pad_token_id=0
+        )[0, len(ids) :].tolist()
+        assert answer.text == template.decode(expected)
+        assert answer.tokens == len(expected)
+        assert answer.stopped == (expected[-1] in template.stop_ids)
+
+
+class Scripted(torch.nn.Module):
+    """Answers `length` times token 50, then stops; each row has its own length, told by its first token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.left: list[int] = []
+
+    def forward(self, input_ids, past_key_values, **_):  # type: ignore[no-untyped-def]
+        if input_ids.shape[1] > 1:
+            self.left = [int(row[row > 0][0]) - 100 for row in input_ids]
+            past_key_values.batch_select_indices = self.select
+        logits = torch.zeros(len(self.left), 1, 400)
+        for row, left in enumerate(self.left):
+            logits[row, 0, 50 if left > 0 else 2] = 5.0
+        self.left = [left - 1 for left in self.left]
+        return type("Output", (), {"logits": logits})
+
+    def select(self, slots: torch.Tensor) -> None:
+        self.left = [self.left[int(slot)] for slot in slots]
+
+
+def test_rows_stop_alone_and_stay_in_order(template: Template) -> None:
+    lengths = [3, 0, 7, 1, 20, 2]
+    found = generate(Scripted(), template, [[100 + n, 60] for n in lengths], max_new_tokens=10, batch_size=4)
+    assert [answer.tokens for answer in found] == [4, 1, 8, 2, 10, 3]
+    assert [answer.stopped for answer in found] == [True, True, True, True, False, True]
+    step = math.log(math.exp(5) / (math.exp(5) + 399))
+    assert found[2].logprob == pytest.approx(8 * step, abs=1e-4)
+
+
+def test_batch_size_and_padding_do_not_change_the_loss(model, template) -> None:
+    rows = [Encoded(str(i), ids[: len(ids) // 2 + 1], [*ids[len(ids) // 2 + 1 :], 2]) for i, ids in enumerate(prompts(9))]
+    expected, tokens = 0.0, 0
+    for row in rows:
+        logits = model(torch.tensor([row.input_ids])).logits[0]
+        labels = torch.tensor(row.labels)
+        expected += float(
+            torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum").detach()
+        )
+        tokens += len(row.answer_ids)
+    for size in (1, 4, 9):
+        assert answer_loss(model, rows, batch_size=size) == pytest.approx(expected / tokens, rel=1e-5)
+
+
+def test_progress_counts_every_row_once_and_may_end_the_work(model, template) -> None:
+    done: list[int] = []
+    generate(model, template, prompts(10), max_new_tokens=2, batch_size=4, advance=done.append)
+    assert done == [4, 4, 2]
+
+    class Stop(Exception):
+        pass
+
+    def stop(_: int) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        generate(model, template, prompts(10), max_new_tokens=2, advance=stop)
+
+
+def test_the_mode_is_put_back(model, template) -> None:
+    model.train()
+    generate(model, template, prompts(2), max_new_tokens=1)
+    assert model.training
+    model.eval()

@@ -1,0 +1,156 @@
+"""The whole run: prepare, learn from text, learn from chat tasks, export. Killed and started again, it goes on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from .batches import Batch, TextWindows
+from .bits import bits_per_byte
+from .card import model_card
+from .chat import ChatTasks
+from .corpus import LANGUAGES
+from .export import export
+from .learner import Learner
+from .prepare import clean_corpus, prepare_embeddings, prepare_tokenizer, prepare_tokens
+from .schedule import Schedule
+from .shape import STD, new_model, set_embeddings
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one run is.
+
+    Attributes:
+        corpus: Folder of the three corpus files.
+        exclude: Folder of evaluation data whose text is kept out, or None.
+        work: Folder of intermediate files and the resume state.
+        out: The model folder to write.
+        name: The base's name, e.g. `mini-0`.
+        schedule: The budget.
+        vocabulary: Tokenizer entries.
+        hidden: Width of the model; a multiple of 96.
+        layers: Depth of the model.
+        batch_tokens: Tokens an update learns from.
+        matrix_lr: Peak learning rate of the layers' matrices.
+        embedding_lr: Peak learning rate of the embeddings.
+        text_share: Share of phase-2 updates that are plain text.
+        learning_rate_factor: Goes to `exactune.json`.
+        lora_target_modules: Goes to `exactune.json`.
+        seed: Of everything drawn.
+        save_every: Updates between resume states.
+        export_every: Updates between exports of the unfinished model.
+    """
+
+    corpus: Path
+    exclude: Path | None
+    work: Path
+    out: Path
+    name: str
+    schedule: Schedule
+    vocabulary: int = 8192
+    hidden: int = 192
+    layers: int = 4
+    batch_tokens: int = 2048
+    matrix_lr: float = 0.01
+    embedding_lr: float = 0.003
+    text_share: float = 0.25
+    learning_rate_factor: float = 300
+    lora_target_modules: tuple[str, ...] = ()
+    seed: int = 0
+    save_every: int = 100
+    export_every: int = 400
+
+
+def pretrain(settings: Settings, say: Callable[[str], None] = print) -> None:
+    """Runs every stage that is not done yet and exports the model."""
+    settings.work.mkdir(parents=True, exist_ok=True)
+    tokenizer = _prepare(settings, say)
+    model = new_model(tokenizer, settings.seed, hidden=settings.hidden, layers=settings.layers)
+    learner = Learner(model, settings.matrix_lr, settings.embedding_lr)
+    state = settings.work / "state.pt"
+    if state.exists():
+        learner.load(state)
+        say(f"resumed at step {learner.step}, {learner.tokens:,} tokens")
+    else:
+        table = prepare_embeddings(
+            list(LANGUAGES), settings.vocabulary, settings.hidden, STD, settings.seed, settings.work
+        )
+        set_embeddings(model, torch.from_numpy(table))
+    _learn(settings, learner, tokenizer, say)
+    learner.save(state)
+    _export(settings, learner, tokenizer, say)
+
+
+def _prepare(settings: Settings, say: Callable[[str], None]) -> Tokenizer:
+    done = settings.work / "documents.done"
+    documents = [] if done.exists() else clean_corpus(settings.corpus, settings.exclude, settings.work)
+    tokenizer = prepare_tokenizer(documents, settings.vocabulary, settings.seed, settings.work)
+    if not done.exists():
+        prepare_tokens(documents, tokenizer, settings.work)
+        done.touch()
+        say("corpus encoded")
+    return tokenizer
+
+
+def _learn(settings: Settings, learner: Learner, tokenizer: Tokenizer, say: Callable[[str], None]) -> None:
+    schedule = settings.schedule
+    windows = TextWindows(settings.work, list(LANGUAGES), settings.seed)
+    tasks = ChatTasks(settings.work, tokenizer, settings.seed, settings.batch_tokens)
+    log = (settings.work / "metrics.jsonl").open("a", encoding="utf-8")
+    while learner.tokens < schedule.total:
+        chat = schedule.in_chat(learner.tokens) and not _is_text(learner.step, settings.text_share)
+        batch = tasks.batch(learner.step) if chat else _text_batch(settings, windows, learner.tokens)
+        began = time.time()
+        loss = learner.update(batch, schedule.scale(learner.tokens))
+        row = {
+            "step": learner.step,
+            "tokens": learner.tokens,
+            "phase": "chat" if chat else "text",
+            "loss": round(loss, 4),
+            "seconds": round(time.time() - began, 3),
+        }
+        print(json.dumps(row), file=log, flush=True)
+        if learner.step % 20 == 0:
+            say(json.dumps(row))
+        if learner.step % settings.save_every == 0:
+            learner.save(settings.work / "state.pt")
+        if learner.step % settings.export_every == 0:
+            _export(settings, learner, tokenizer, say)
+    log.close()
+
+
+def _is_text(step: int, share: float) -> bool:
+    """Spreads text updates evenly: true for `share` of the steps."""
+    return int((step + 1) * share) > int(step * share)
+
+
+def _text_batch(settings: Settings, windows: TextWindows, tokens: int) -> Batch:
+    return windows.batch(tokens, settings.batch_tokens, settings.schedule.length(tokens))
+
+
+def _export(settings: Settings, learner: Learner, tokenizer: Tokenizer, say: Callable[[str], None]) -> None:
+    figures = {language: round(bits_per_byte(learner, tokenizer, settings.work, language), 3) for language in LANGUAGES}
+    say(f"step {learner.step}: held-out bits per byte {figures}")
+    facts: dict[str, object] = {
+        "name": settings.name,
+        "learning_rate_factor": settings.learning_rate_factor,
+        "tokens_seen": learner.tokens,
+        "parameters": sum(parameter.numel() for parameter in learner.model.parameters()),
+    }
+    if settings.lora_target_modules:
+        facts["lora_target_modules"] = list(settings.lora_target_modules)
+    given: dict[str, object] = {
+        "name": settings.name,
+        "matrix_lr": settings.matrix_lr,
+        "embedding_lr": settings.embedding_lr,
+        "seed": settings.seed,
+    }
+    card = model_card(learner, tokenizer, figures, given, settings.work)
+    export(learner.model, tokenizer, settings.out, facts, card)
