@@ -11,7 +11,6 @@ from exactune.data.inputs import read_inputs
 from exactune.data.load import Loaded, load_paths
 from exactune.data.load import load as load_rows
 from exactune.errors import DataError, RunError
-from exactune.evaluate.baselines import majority
 from exactune.evaluate.evaluation import Evaluation, evaluate_answers
 from exactune.infer.answers import read_answer
 from exactune.infer.artifact import Artifact, load_artifact
@@ -53,14 +52,12 @@ def evaluate(
     run = run if isinstance(run, Run) else Run.open(run)
     config = resolve([read_patch(run.config)]).config
     artifact = load(run.path)
-    train, split, rows = _run_rows(run, config)
-    if data is not None:
-        split, rows = str(data), _other_rows(str(data))
+    split, rows = _run_rows(run, config) if data is None else (str(data), _other_rows(str(data)))
     generations = artifact.generate(
         [row.prompt for row in rows], batch_size=config.evaluate.batch_size, advance=advance
     )
     answers = [read_answer(artifact.task, generation) for generation in generations]
-    baselines = {"majority": majority([row.answer for row in train], len(rows))}
+    baselines = {"majority": [artifact.card["majority"]] * len(rows)}
     result = evaluate_answers(artifact.task, split, rows, answers, baselines)
     if data is None:
         _store(run, result)
@@ -72,8 +69,8 @@ def _store(run: Run, result: Evaluation) -> None:
     write_json(run.metrics, result.metrics)
 
 
-def _run_rows(run: Run, config: Config) -> tuple[list[Example], str, list[Example]]:
-    """Training rows, and name and rows of the split that final figures are taken on.
+def _run_rows(run: Run, config: Config) -> tuple[str, list[Example]]:
+    """Name and rows of the split that final figures are taken on.
 
     Raises:
         RunError: A data file is not what it was.
@@ -88,9 +85,8 @@ def _run_rows(run: Run, config: Config) -> tuple[list[Example], str, list[Exampl
             "Restore the file, or score the new rows with --data FILE."
         )
     by_id = {row.id: row for part in (loaded.splits.train, loaded.splits.eval, loaded.splits.test) for row in part}
-    splits = record["splits"]
-    split = "test" if splits["test"]["rows"] else "eval"
-    return [by_id[name] for name in splits["train"]["ids"]], split, [by_id[name] for name in splits[split]["ids"]]
+    split = "test" if record["splits"]["test"]["rows"] else "eval"
+    return split, [by_id[name] for name in record["splits"][split]["ids"]]
 
 
 def _other_rows(path: str) -> list[Example]:

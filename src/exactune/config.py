@@ -36,7 +36,7 @@ def _epochs(value: Any) -> Epochs:
     return Epochs(low, high)
 
 
-def _epochs_to_yaml(value: Epochs) -> str | float:
+def _epochs_to_yaml(value: Epochs) -> int | float | str:
     if value.minimum != value.maximum:
         return str(value)
     return int(value.minimum) if value.minimum.is_integer() else value.minimum

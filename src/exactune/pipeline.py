@@ -15,13 +15,15 @@ from exactune.config import Config
 from exactune.data.split import stratified_slice
 from exactune.environment import versions
 from exactune.errors import RunError
+from exactune.evaluate.baselines import majority
 from exactune.evaluate.evaluation import point_metrics
 from exactune.infer.answers import read_answer
 from exactune.infer.artifact import save_artifact
 from exactune.infer.engine import answer_loss, generate
-from exactune.infer.model import default_device, describe_device, load_base
+from exactune.infer.model import default_device, describe_device, load_base, weights_digest
 from exactune.layers import read_patch, resolve, to_yaml
 from exactune.plan import Plan, config_source, make_plan
+from exactune.render.template import Template
 from exactune.report import write_report
 from exactune.rundir import Run, read_json, replace_dir, write_json, write_text
 from exactune.train.adapter import make_trainable, parameter_counts
@@ -69,12 +71,13 @@ def train(
         plan.run.ensure_free(overwrite=overwrite)
     started = time.time()
     model, template = load_base(plan.base)
+    digest = weights_digest(plan.base, model)
     trained = make_trainable(model, plan.config.lora, plan.config.training.seed)
     if not resume:
         Run.create(plan.run.path, overwrite=overwrite)
-        _write_plan(plan, trained)
+        _write_plan(plan, trained, digest)
     if not best_of(plan.run):
-        _fit(plan, model, trained, template, display or _Silent(), resume=resume)
+        _fit(plan, trained, template, digest, display or _Silent(), resume=resume)
     _add_minutes(plan.run, started)
     evaluate(plan.run)
     write_report(plan.run)
@@ -122,7 +125,13 @@ def best_of(run: Run) -> dict[str, Any] | None:
 
 
 def _fit(
-    plan: Plan, model: Any, trained: torch.nn.Module, template: Any, display: Display, *, resume: bool
+    plan: Plan,
+    trained: torch.nn.Module,
+    template: Template,
+    digest: Mapping[str, Any],
+    display: Display,
+    *,
+    resume: bool,
 ) -> None:
     settings = plan.config.evaluate
     rows = stratified_slice(plan.splits.eval, settings.rows, plan.config.training.seed)
@@ -141,8 +150,8 @@ def _fit(
         with replace_dir(plan.run.model if plan.config.lora is None else plan.run.adapter) as folder:
             save_artifact(
                 folder, current, template,
-                base=plan.base, base_model=model, task=plan.task, examples=plan.splits.train,
-                max_new_tokens=plan.max_new_tokens,
+                base=plan.base, digest=digest, task=plan.task, examples=plan.splits.train,
+                majority=majority([row.answer for row in plan.splits.train], 1)[0], max_new_tokens=plan.max_new_tokens,
             )  # fmt: skip
 
     job = Job(
@@ -163,7 +172,7 @@ def _fit(
     )
 
 
-def _write_plan(plan: Plan, trained: torch.nn.Module) -> None:
+def _write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any]) -> None:
     """The files of a run folder that are known before training."""
     run, recipe, resolved = plan.run, plan.recipe, plan.resolved
     write_json(run.recipe, {
@@ -180,7 +189,7 @@ def _write_plan(plan: Plan, trained: torch.nn.Module) -> None:
     write_json(run.env, {
         **versions(),
         "device": describe_device(default_device()),
-        "model": {"name": plan.base.name, **parameter_counts(trained)},
+        "model": {"name": plan.base.name, **digest, **parameter_counts(trained)},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "minutes": 0.0,
     })  # fmt: skip

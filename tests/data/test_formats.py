@@ -75,7 +75,6 @@ def test_formats_from_tables(delimiter: str, columns: tuple[str, ...]) -> None:
         ([], "[]"),
         (7, "7"),
         (True, "true"),
-        (None, "null"),
         ([{"text": "Bob", "type": "person"}], '[{"text": "Bob", "type": "person"}]'),
     ],
 )
@@ -184,3 +183,10 @@ def test_rows_that_cannot_be_used(row: dict[str, Any], code: str, reason: str) -
 def test_a_missing_named_column_is_named_with_those_there_are() -> None:
     with pytest.raises(RowError, match=r"no column `sentence` .*`data.columns.input`.*`text`, `label`"):
         convert_row({"text": "x", "label": "y"}, {"input": "sentence", "output": "label"})
+
+
+@pytest.mark.parametrize("row", [{"instruction": "q", "output": None}, {"text": "q", "label": None}])
+def test_a_null_answer_is_no_answer(row: dict[str, Any]) -> None:
+    with pytest.raises(RowError, match="the answer is null") as caught:
+        convert_row(row)
+    assert caught.value.code == "D104"

@@ -46,8 +46,8 @@ def test_load_reads_every_split(here: Path) -> None:
     write(here / "job/dev.jsonl", row("3"))
     write(here / "job/test.csv", "text,label", "4,b")
     loaded = load(config(train="train.jsonl", eval="dev.jsonl", test="test.csv"), here / "job")
-    assert [example.id for example in loaded.splits.train] == ["job/train.jsonl:1", "job/train.jsonl:2"]
-    assert [example.id for example in loaded.splits.eval] == ["job/dev.jsonl:1"]
+    assert [example.id for example in loaded.splits.train] == ["train.jsonl:1", "train.jsonl:2"]
+    assert [example.id for example in loaded.splits.eval] == ["dev.jsonl:1"]
     assert [(example.input, example.answer) for example in loaded.splits.test] == [("4", "b")]
     assert [(file.path, file.split, file.rows, file.format) for file in loaded.files] == [
         ("job/train.jsonl", "train", 2, "text_label"),
@@ -195,3 +195,15 @@ def test_real_data_reads_without_a_rejected_row(name: str) -> None:
     rows = [path.read_bytes().count(b"\n") for path in paths]
     assert loaded.rejected == ()
     assert [len(part) for part in (loaded.splits.train, loaded.splits.eval, loaded.splits.test)] == rows
+
+
+def test_ids_tell_files_of_one_name_apart_and_do_not_depend_on_the_working_directory(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(here / "a/rows.jsonl", row("1"))
+    write(here / "b/rows.jsonl", row("2"))
+    wanted = ["a/rows.jsonl:1", "b/rows.jsonl:1"]
+    for place in (here, here / "a"):
+        monkeypatch.chdir(place)
+        loaded = load(config(train=["a/rows.jsonl", "b/rows.jsonl"]), here)
+        assert [example.id for example in loaded.splits.train] == wanted

@@ -46,6 +46,16 @@ def test_value_is_that_of_all_rows_and_lies_inside() -> None:
         assert all(entry["low"] <= entry["value"] <= entry["high"] for entry in summary.values())
 
 
+def test_an_interval_holds_its_value_where_resamples_are_biased() -> None:
+    """Fifty types that were each made up once: a resample has fewer, so its macro F1 is higher."""
+    task = EntitiesTask(("PER",))
+    gold = task.parse('{"PER": ["a"]}')
+    given = [task.parse(json.dumps({"PER": ["a"], f"type{number}": ["b"]})) for number in range(50)]
+    entry = summarize(task, [task.score(gold, answer) for answer in given])["entity_macro_f1"]
+    assert entry["low"] == entry["value"] == pytest.approx(1 / 51)
+    assert entry["high"] > 1.3 * entry["value"]
+
+
 def test_deterministic() -> None:
     task = ClassificationTask(LABELS[:5])
     scores = scores_of(task, 100, 0.7)

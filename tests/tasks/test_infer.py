@@ -98,7 +98,7 @@ def test_rare_labels_do_not_make_it_text() -> None:
 
 @pytest.mark.parametrize("broken", ["{", '{"sentiment": ["正面"]}', '{"sentiment": "正面", "x": 1}', "[]"])
 def test_one_broken_row_changes_nothing(broken: str) -> None:
-    rows = labelled(19, ["正面", "負面"], '{"sentiment": "%s"}')
+    rows = labelled(11, ["正面", "負面"], '{"sentiment": "%s"}')
     assert infer([("first", broken), *rows]) == ClassificationTask(("正面", "負面"), "sentiment")
 
 
@@ -108,6 +108,14 @@ def test_free_text() -> None:
     assert infer([("say", sentence) for sentence in sentences]).type == "text"
     assert infer([("say", word) for word in WORDS[:20]]).type == "text"
     assert infer([("say", "x" * 81)] * 20).type == "text"
+
+
+def test_two_wordings_of_each_row_are_no_labels() -> None:
+    assert infer([("say", word) for word in WORDS[:20]] * 2).type == "text"
+
+
+def test_one_frequent_answer_among_many_is_no_label() -> None:
+    assert infer([("who", "nobody")] * 65 + [("who", word) for word in WORDS[:35]]).type == "text"
 
 
 def test_single_free_field_is_json() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exactune.config import TaskConfig
 from exactune.errors import ConfigError
-from exactune.tasks import METRICS, TASKS, Task, better, task_from_config
+from exactune.tasks import METRICS, TASKS, Parsed, Task, better, task_from_config
 from exactune.types import Status
 
 SCHEMA = {
@@ -98,6 +98,15 @@ def test_unreadable_right_answer_is_never_matched(config: dict, answers: list[st
 
 
 @tasks
+def test_an_answer_that_did_not_stop_earns_nothing(config: dict, answers: list[str]) -> None:
+    task = task_from_config(config)
+    right = task.parse(answers[1])
+    score = task.score(right, Parsed(right.value, Status.NO_STOP))
+    assert not score.correct
+    assert set(task.aggregate(score.counts).values()) == {0.0}
+
+
+@tasks
 def test_junk_is_data(config: dict, answers: list[str]) -> None:
     task = task_from_config(config)
     for junk in JUNK:
@@ -161,6 +170,7 @@ def test_a_zero_count_is_no_count(config: dict, answers: list[str]) -> None:
         {"type": "json", "schema": {"type": "nothing"}},
         {"type": "json", "schema": {"properties": {"a": {"$ref": "https://example.com/schema"}}}},
         {"type": "json", "schema": {"properties": {"a": {"$ref": "#/$defs/missing"}}}},
+        {"type": "json", "schema": {"properties": {"a": {"$dynamicRef": "#missing"}}}},
         {"type": "json", "schema": {"$ref": "#"}},
         {"type": "entities"},
         {"type": "entities", "entity_types": ["PER", "PER"]},

@@ -75,8 +75,8 @@ def _resampled(scores: Sequence[Score], resamples: int, seed: int) -> Iterator[d
         size = min(step, resamples - start)
         weights = generator.multinomial(len(scores), patterns / len(scores), size=size).T.astype(np.float64)
         sums = [counts @ weights[rows] for rows, counts in columns.values()]  # one float64 [size] per key
-        for sample in np.stack(sums, axis=1).tolist():
-            yield dict(zip(columns, sample, strict=True))
+        for sample in np.stack(sums, axis=1):
+            yield dict(zip(columns, sample.tolist(), strict=True))
 
 
 def _patterns(

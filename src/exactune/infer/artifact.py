@@ -79,24 +79,38 @@ def save_artifact(
     template: Template,
     *,
     base: Base,
-    base_model: PreTrainedModel,
+    digest: Mapping[str, Any],
     task: Task,
     examples: Sequence[Example],
+    majority: str,
     max_new_tokens: int,
 ) -> None:
-    """Write an adapter or a model with everything it needs to answer the same elsewhere; safetensors and JSON only."""
+    """Write an adapter or a model with everything it needs to answer the same elsewhere; safetensors and JSON only.
+
+    Args:
+        folder: Where to; empty.
+        model: The adapter model or the fully fine-tuned one.
+        template: The template it was trained with.
+        base: What it was trained over.
+        digest: Of the base's weights, taken when they were loaded: by now the files may be others.
+        task: What its answers mean.
+        examples: Training rows; the first ones become golden tokens.
+        majority: The most frequent training answer, the simplest baseline.
+        max_new_tokens: Where a generation is cut and called ``no_stop``.
+    """
     model.save_pretrained(folder, safe_serialization=True)
     template.tokenizer.save_pretrained(folder)
     system, user_prefix = _common_frame(examples)
     card = {
         "format": FORMAT,
-        "base": {"name": base.name, **weights_digest(base, base_model)},
+        "base": {"name": base.name, **digest},
         "adapter": isinstance(model, PeftModel),
         "method": "sft",
         "task": task.config(),
         "template": template.describe(),
         "system": system,
         "user_prefix": user_prefix,
+        "majority": majority,
         "max_new_tokens": max_new_tokens,
         "golden": golden(template, examples),
     }

@@ -27,6 +27,9 @@ LABEL_LENGTH = 80
 RECURRING = 0.75
 """Share of the rows whose answer has to stand in another row too, for answers to be labels."""
 
+DISTINCT = 0.4
+"""At most so many labels per row; rows written in two wordings each are still free text."""
+
 COPIED = 0.9
 """Share of the spans that has to stand in the input word for word, for a mapping to be entities."""
 
@@ -94,10 +97,10 @@ def _nearly_all(hits: int, rows: int) -> bool:
 
 def _are_labels(answers: Sequence[str]) -> bool:
     """Whether answers are short and recur often enough to be labels rather than free text."""
-    seen = Counter(answers)
+    rows, seen = len(answers), Counter(answers)
     short = sum(0 < len(answer) <= LABEL_LENGTH and "\n" not in answer for answer in answers)
     recurring = sum(count for count in seen.values() if count > 1)
-    return _nearly_all(short, len(answers)) and recurring >= RECURRING * len(answers) and len(seen) * 2 <= len(answers)
+    return _nearly_all(short, rows) and recurring >= RECURRING * rows and len(seen) <= max(1, DISTINCT * rows)
 
 
 def _single_field(values: Sequence[JsonValue]) -> str | None:

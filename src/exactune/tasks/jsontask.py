@@ -134,10 +134,9 @@ def _by_field(answer: Parsed) -> dict[str, Counter[str]]:
 
 
 def _references(schema: JsonValue) -> Iterator[str]:
-    """Every ``$ref`` of a schema, also those that only rare answers reach."""
+    """Every reference of a schema, also those that only rare answers reach."""
     if isinstance(schema, Mapping):
-        if isinstance(schema.get("$ref"), str):
-            yield schema["$ref"]
+        yield from (schema[key] for key in ("$ref", "$dynamicRef") if isinstance(schema.get(key), str))
         schema = list(schema.values())
     if isinstance(schema, list):
         for child in schema:

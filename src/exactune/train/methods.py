@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,9 @@ class AnswerTrainer(SFTTrainer):
         # The count is over all ranks, and their gradients are averaged afterwards.
         return total / num_items_in_batch * self.accelerator.num_processes
 
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """None: it would lie among the checkpoints and speak of a push to a hub."""
+
 
 def _collate(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
     """A left-padded batch of dataset rows."""
@@ -64,17 +66,14 @@ def sft_trainer(
         callbacks: Added to the trainer; its own printers are removed.
     """
     dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
-    with warnings.catch_warnings():
-        # transformers tells trl of names that it will drop; users can do nothing about it.
-        warnings.simplefilter("ignore", FutureWarning)
-        trainer = AnswerTrainer(
-            model=model,
-            args=SFTConfig(**_arguments(training, output_dir)),
-            train_dataset=dataset,
-            data_collator=_collate,
-            processing_class=tokenizer,
-            callbacks=list(callbacks),
-        )
+    trainer = AnswerTrainer(
+        model=model,
+        args=SFTConfig(**_arguments(training, output_dir)),
+        train_dataset=dataset,
+        data_collator=_collate,
+        processing_class=tokenizer,
+        callbacks=list(callbacks),
+    )
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)
     return trainer
