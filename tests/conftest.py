@@ -64,7 +64,8 @@ def task(tmp_path: Path, base: Path) -> Callable[..., Path]:
         config = tmp_path / "task.yaml"
         config.write_text(
             f"model: {base}\ndata: {{train: train.jsonl, eval: eval.jsonl, test: test.jsonl}}\n"
-            f"training: {{num_epochs: 2, learning_rate: 1e-3, logging_steps: 1}}\noutput_dir: {tmp_path / 'run'}\n{text}",
+            "training: {num_epochs: 2, learning_rate: 1e-3, logging_steps: 1}\n"
+            f"output_dir: {tmp_path / 'run'}\n{text}",
             encoding="utf-8",
         )
         return config

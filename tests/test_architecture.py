@@ -55,7 +55,9 @@ def test_every_module_has_a_layer() -> None:
     assert {top for top, _ in modules()} == set(LEVEL)
 
 
-@pytest.mark.parametrize(("top", "path"), [pytest.param(*item, id=str(item[1].relative_to(ROOT))) for item in modules()])
+@pytest.mark.parametrize(
+    ("top", "path"), [pytest.param(*item, id=str(item[1].relative_to(ROOT))) for item in modules()]
+)
 def test_a_layer_imports_only_those_above_it(top: str, path: Path) -> None:
     for name in imports(path):
         if not name.startswith("exactune."):
@@ -77,9 +79,7 @@ def test_only_one_file_imports_trl() -> None:
 
 @pytest.mark.parametrize("top", sorted(TORCH_FREE))
 def test_the_torch_free_zone_never_imports_torch_at_the_top(top: str) -> None:
-    names = [
-        name for own, path in modules() if own == top for name in imports(path, inside_functions=False)
-    ]
+    names = [name for own, path in modules() if own == top for name in imports(path, inside_functions=False)]
     assert not {name.split(".")[0] for name in names} & HEAVY
 
 

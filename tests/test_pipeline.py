@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import tiny
 
 import exactune
 from exactune.errors import ConfigError, DataError, ModelError, RunError, TemplateError
 from exactune.rundir import Run, read_json, read_jsonl
+
+import tiny
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +180,11 @@ def test_tensorboard_receives_the_run(task: Callable[..., Path], tmp_path: Path,
     events = EventAccumulator(str(tmp_path / "tb"))
     events.Reload()
     assert len(events.Scalars("train/loss")) == 4
+
+
+def test_a_limit_takes_a_slice_with_every_label(task: Callable[..., Path]) -> None:
+    run = exactune.train(task(), assignments=["data.limit={train: 12, test: 6}"])
+    splits = read_json(run.data)["splits"]
+    assert [splits[name]["rows"] for name in ("train", "eval", "test")] == [12, 9, 6]
+    assert read_json(run.metrics)["n"] == 6
+    assert all(values["support"] == 2 for values in read_json(run.metrics)["per_label"].values())

@@ -41,7 +41,9 @@ def byte_bpe(template: str | None = CHATML, *, bos: bool = False, vocab: int = 4
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    raw.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=vocab, special_tokens=SPECIALS, initial_alphabet=alphabet))
+    raw.train_from_iterator(
+        TEXTS, trainers.BpeTrainer(vocab_size=vocab, special_tokens=SPECIALS, initial_alphabet=alphabet)
+    )
     return _wrap(raw, template, bos)
 
 

@@ -110,8 +110,9 @@ def predict(
         ``{"id", "answer", "prediction", "status", "confidence"}`` per row, in order.
     """
     artifact = run if isinstance(run, Artifact) else load(run)
+    inputs: list[tuple[str, str | Sequence[Mapping[str, str]]]]
     if isinstance(rows, (str, Path)):
-        inputs = [(place, prompt) for place, prompt in read_inputs(Path(rows))]
+        inputs = [*read_inputs(Path(rows))]
     else:
         inputs = [(str(number), row) for number, row in enumerate(rows, 1)]
     for start in range(0, len(inputs), batch_size):

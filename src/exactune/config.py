@@ -78,7 +78,9 @@ class DataConfig(_Node):
     """Share of the training rows held out when ``eval`` is not given: stratified by answer, the same input never on
     both sides, drawn by ``training.seed``."""
     columns: dict[str, str] = {}
-    """Names of ``input``, ``output``, ``system`` where they cannot be recognised: ``{input: sentence, output: tag}``."""
+    """Names of ``input``, ``output``, ``system`` that cannot be recognised: ``{input: sentence, output: tag}``."""
+    limit: dict[Literal["train", "eval", "test"], Annotated[int, Field(ge=1)]] = {}
+    """At most this many rows of a split, a seeded, stratified slice: ``{train: 2000}`` for a quick look."""
     instruction: str = ""
     """System message for rows that bring none."""
     mix: list[MixSource] = []
@@ -166,7 +168,7 @@ class EvaluateConfig(_Node):
     """How evaluation during training is done; final figures are always taken on every row."""
 
     rows: int = Field(500, ge=1)
-    """At most this many eval rows are answered at each evaluation during training: a seeded slice, stratified by answer."""
+    """At most this many eval rows are answered at each evaluation during training: a seeded, stratified slice."""
     batch_size: int = Field(32, ge=1)
     """Rows generated together."""
     general: Annotated[list[str], Field(max_length=0)] = []

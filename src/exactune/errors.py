@@ -10,7 +10,7 @@
     ├── RunError        (OSError)      a run folder that is missing, foreign or cannot be written
     ├── MissingExtra    (ImportError)  an optional dependency that is not installed
     └── TrainingError   (RuntimeError) a run that had to stop: non-finite loss, no gradient
-    Interrupted         (KeyboardInterrupt)  Ctrl-C or SIGTERM after a checkpoint; exit code 130 or 143
+    Interrupted         (InterruptedError)  stopped by Ctrl-C or SIGTERM after a checkpoint; exit code 130 or 143
 
 A message says what happened, where (``file:line`` or config path), what was found there and what to do.
 """
@@ -75,7 +75,7 @@ class TrainingError(ExactuneError, RuntimeError):
     """A run that had to stop because going on would have been wrong."""
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(InterruptedError):
     """The run was asked to stop and saved a checkpoint first.
 
     Args:

@@ -1,7 +1,7 @@
 """The layers a config is resolved from.
 
-Values come, weakest first, from defaults, the recipe, the config file, ``--patch`` files and ``--set``. Every layer is a
-:class:`~exactune.types.Patch` with dotted keys, so each resolved value can say where it came from.
+Values come, weakest first, from defaults, the recipe, the config file, ``--patch`` files and ``--set``. Every layer is
+a :class:`~exactune.types.Patch` with dotted keys, so each resolved value can say where it came from.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def _canonical(prefix: str, key: str, source: str) -> str:
 
 def _siblings(prefix: str) -> list[str]:
     nodes, leaves = config_keys()
-    return [path[len(prefix) :] for path in (*nodes, *leaves) if path.startswith(prefix) and "." not in path[len(prefix) :]]
+    return [
+        path[len(prefix) :] for path in (*nodes, *leaves) if path.startswith(prefix) and "." not in path[len(prefix) :]
+    ]
 
 
 def _flatten(mapping: Mapping[Any, Any], source: str, prefix: str = "") -> Iterator[tuple[str, str, Any]]:
@@ -111,7 +113,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise ConfigError(f"line {key_node.start_mark.line + 1}: key `{key}` stands twice. Keep one.")
             if isinstance(key, str):

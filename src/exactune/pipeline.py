@@ -25,6 +25,7 @@ from exactune.layers import read_patch, resolve, to_yaml
 from exactune.plan import Plan, config_source, make_plan
 from exactune.render.template import Template
 from exactune.report import write_report
+from exactune.rules import Severity
 from exactune.rundir import Run, read_json, replace_dir, write_json, write_text
 from exactune.train.adapter import make_trainable, parameter_counts
 from exactune.train.fit import Display, Job, fit
@@ -204,7 +205,8 @@ def _data_document(plan: Plan) -> dict[str, Any]:
     kept = {row.id for rows in splits.values() for row in rows}
     rows = plan.loaded.splits
     dropped = [row for part in (rows.train, rows.eval, rows.test) for row in part if row.id not in kept]
-    reasons = {place: finding for finding in reversed(plan.findings) for place in finding.locations}
+    errors = [finding for finding in plan.findings if finding.severity is Severity.ERROR]
+    reasons = {place: finding for finding in reversed(errors) for place in finding.locations}
     return {
         "files": [
             {"path": file.path, "split": file.split, "rows": file.rows, "sha256": file.sha256, "format": file.format}
@@ -231,9 +233,8 @@ def _refuse_changes(plan: Plan) -> None:
     Raises:
         RunError: Config or data differ from those in the run folder; says which.
     """
-    stored = resolve([read_patch(plan.run.config)]).config.model_dump(mode="json", exclude={"output_dir"})
-    now = plan.config.model_dump(mode="json", exclude={"output_dir"})
-    changed = [key for key in now if now[key] != stored[key]]
+    stored, now = _leaves(resolve([read_patch(plan.run.config)]).config), _leaves(plan.config)
+    changed = [key for key in {**now, **stored} if now.get(key) != stored.get(key)]
     files = {file["sha256"] for file in read_json(plan.run.data)["files"]}
     changed += [file.path for file in plan.loaded.files if file.sha256 not in files]
     if changed:
@@ -241,6 +242,13 @@ def _refuse_changes(plan: Plan) -> None:
             f"{plan.run.path} was started with another {', '.join(changed)}, so it cannot be resumed. "
             "Start again with --overwrite or another --output."
         )
+
+
+def _leaves(config: Config) -> dict[str, Any]:
+    """Dotted path -> value, without the folder the run happens to lie in."""
+    tree = config.model_dump(mode="json", exclude={"output_dir"})
+    blocks = {key: value if isinstance(value, dict) else {"": value} for key, value in tree.items()}
+    return {f"{key}.{name}".rstrip("."): leaf for key, block in blocks.items() for name, leaf in block.items()}
 
 
 def _add_minutes(run: Run, started: float) -> None:

@@ -15,7 +15,7 @@ from exactune.bases import Base, find_base
 from exactune.checks import Dataset, Probe, check_dataset, drop_located
 from exactune.config import Config, TaskConfig
 from exactune.data.load import Loaded, load
-from exactune.data.split import hold_out
+from exactune.data.split import hold_out, stratified_slice
 from exactune.errors import ConfigError, DataError
 from exactune.layers import Resolved, parse_assignment, parse_mapping, read_patch, resolve
 from exactune.recipes import Recipe, choose
@@ -96,6 +96,7 @@ class Plan:
 
     @property
     def config(self) -> Config:
+        """The validated tree."""
         return self.resolved.config
 
     @property
@@ -125,7 +126,7 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
     base = find_base(user.model)
     run = Run(Path(output or user.output_dir))
     loaded = load(user, source.folder)
-    splits, notes = _with_eval(loaded, user)
+    splits, notes = _choose_rows(loaded, user)
     recipe = choose(len(splits.train), base, full=user.lora is None)
     resolved = resolve([recipe.patch, *source.patches])
     config = resolved.config
@@ -151,8 +152,17 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
     )
 
 
+def _choose_rows(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...]]:
+    """The rows that are used: within ``data.limit``, eval rows from their own file or held out of the training rows."""
+    splits, notes = _with_eval(loaded, config)
+    limit, seed = config.data.limit, config.training.seed
+    limited = {name: stratified_slice(getattr(splits, name), most, seed) for name, most in limit.items()}
+    for name, rows in limited.items():
+        notes = (*notes, f"data.limit: {len(rows)} of {len(getattr(splits, name))} {name} rows are used")
+    return replace(splits, **limited), notes
+
+
 def _with_eval(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...]]:
-    """Eval rows from their own file, or held out of the training rows."""
     splits = loaded.splits
     if config.data.eval or not splits.train:
         return splits, loaded.notes
@@ -160,7 +170,9 @@ def _with_eval(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...]]
         train, held_out = hold_out(splits.train, config.data.eval_fraction, config.training.seed)
     except DataError as error:
         raise DataError(str(error), loaded.rejected) from error
-    note = f"no eval file: {len(held_out)} training rows are held out (data.eval_fraction {config.data.eval_fraction:g})"
+    note = (
+        f"no eval file: {len(held_out)} training rows are held out (data.eval_fraction {config.data.eval_fraction:g})"
+    )
     return replace(splits, train=train, eval=held_out), (*loaded.notes, note)
 
 
@@ -227,9 +239,7 @@ def _refuse_unknown_metric(config: Config, task: Task) -> None:
         )
     for name in config.gate:
         if name not in task.metrics or name not in METRICS:
-            raise ConfigError(
-                f"`gate.{name}`: no metric of a {task.type} task. Choose from {', '.join(task.metrics)}."
-            )
+            raise ConfigError(f"`gate.{name}`: no metric of a {task.type} task. Choose from {', '.join(task.metrics)}.")
 
 
 def _pinned(resolved: Resolved, folder: Path, run: Run, base: Base, task: Task) -> Resolved:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Example", "JsonValue", "Location", "Message", "Patch", "Role", "Splits", "Status", "Generation"]
+__all__ = ["Example", "Generation", "JsonValue", "Location", "Message", "Patch", "Role", "Splits", "Status"]
 
 JsonValue = Any
 """A value that ``json.loads`` can return."""

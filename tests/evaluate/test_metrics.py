@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from exactune.evaluate import metrics
 from exactune.evaluate.metrics import summarize, totals
 from exactune.tasks import ClassificationTask, EntitiesTask, Score, Task, TextTask
 
@@ -110,7 +111,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     task = ClassificationTask(LABELS[:5])
     scores = scores_of(task, 100, 0.7)
     whole = summarize(task, scores, resamples=50)
-    monkeypatch.setattr("exactune.evaluate.metrics.CHUNK_BYTES", 1)
+    monkeypatch.setattr(metrics, "CHUNK_BYTES", 1)
     assert summarize(task, scores, resamples=50) == whole
 
 

@@ -4,11 +4,12 @@ import math
 import random
 
 import pytest
-import tiny
 import torch
 
 from exactune.infer.engine import answer_loss, generate
 from exactune.render.template import Encoded, Template
+
+import tiny
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,11 @@ def test_greedy_answers_equal_those_of_transformers_generate(model, template) ->
     found = generate(model, template, prompts(13), max_new_tokens=12, batch_size=4)
     for ids, answer in zip(prompts(13), found, strict=True):
         expected = model.generate(
-            torch.tensor([ids]), max_new_tokens=12, do_sample=False, eos_token_id=list(template.stop_ids), pad_token_id=0
+            torch.tensor([ids]),
+            max_new_tokens=12,
+            do_sample=False,
+            eos_token_id=list(template.stop_ids),
+            pad_token_id=0,
         )[0, len(ids) :].tolist()
         assert answer.text == template.decode(expected)
         assert answer.tokens == len(expected)
@@ -69,7 +74,9 @@ def test_rows_stop_alone_and_stay_in_order(template: Template) -> None:
 
 
 def test_batch_size_and_padding_do_not_change_the_loss(model, template) -> None:
-    rows = [Encoded(str(i), ids[: len(ids) // 2 + 1], [*ids[len(ids) // 2 + 1 :], 2]) for i, ids in enumerate(prompts(9))]
+    rows = [
+        Encoded(str(i), ids[: len(ids) // 2 + 1], [*ids[len(ids) // 2 + 1 :], 2]) for i, ids in enumerate(prompts(9))
+    ]
     expected, tokens = 0.0, 0
     for row in rows:
         logits = model(torch.tensor([row.input_ids])).logits[0]

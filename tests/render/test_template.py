@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pytest
-import tiny
 
 from exactune.errors import TemplateError
 from exactune.render.parity import golden, verify
 from exactune.render.template import IGNORED, Template
 from exactune.types import Example, Location, Message
+
+import tiny
 
 TEXTS = [
     "正面",

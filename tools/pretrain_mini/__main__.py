@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=2048)
     parser.add_argument("--matrix-lr", type=float, default=0.01)
     parser.add_argument("--embedding-lr", type=float, default=0.003)
+    parser.add_argument("--repeat-share", type=float, default=0.2, help="share of updates that teach copying")
     parser.add_argument("--learning-rate-factor", type=float, default=300)
     parser.add_argument("--lora-target-modules", nargs="*", default=[])
     parser.add_argument("--threads", type=int, default=1, help="torch threads; more than one only on idle cores")
@@ -37,6 +38,7 @@ def main() -> None:
         corpus=given.corpus, exclude=given.exclude, work=given.work, out=given.out, name=given.name,
         schedule=Schedule(int(given.text_tokens), int(given.chat_tokens)),
         batch_tokens=given.batch_tokens, matrix_lr=given.matrix_lr, embedding_lr=given.embedding_lr,
+        repeat_share=given.repeat_share,
         learning_rate_factor=given.learning_rate_factor, lora_target_modules=tuple(given.lora_target_modules),
         seed=given.seed, export_every=given.export_every,
     ))  # fmt: skip

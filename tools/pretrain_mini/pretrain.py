@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from .batches import Batch, TextWindows
+from .batches import TextWindows
 from .bits import bits_per_byte
 from .card import model_card
 from .chat import ChatTasks
@@ -19,6 +19,7 @@ from .corpus import LANGUAGES
 from .export import export
 from .learner import Learner
 from .prepare import clean_corpus, prepare_embeddings, prepare_tokenizer, prepare_tokens
+from .repeats import Repeats
 from .schedule import Schedule
 from .shape import STD, new_model, set_embeddings
 
@@ -41,6 +42,7 @@ class Settings:
         matrix_lr: Peak learning rate of the layers' matrices.
         embedding_lr: Peak learning rate of the embeddings.
         text_share: Share of phase-2 updates that are plain text.
+        repeat_share: Share of all updates that are repeated spans.
         learning_rate_factor: Goes to `exactune.json`.
         lora_target_modules: Goes to `exactune.json`.
         seed: Of everything drawn.
@@ -61,6 +63,7 @@ class Settings:
     matrix_lr: float = 0.01
     embedding_lr: float = 0.003
     text_share: float = 0.25
+    repeat_share: float = 0.2
     learning_rate_factor: float = 300
     lora_target_modules: tuple[str, ...] = ()
     seed: int = 0
@@ -102,17 +105,23 @@ def _prepare(settings: Settings, say: Callable[[str], None]) -> Tokenizer:
 def _learn(settings: Settings, learner: Learner, tokenizer: Tokenizer, say: Callable[[str], None]) -> None:
     schedule = settings.schedule
     windows = TextWindows(settings.work, list(LANGUAGES), settings.seed)
+    repeats = Repeats(windows, settings.vocabulary, settings.seed)
     tasks = ChatTasks(settings.work, tokenizer, settings.seed, settings.batch_tokens)
     log = (settings.work / "metrics.jsonl").open("a", encoding="utf-8")
     while learner.tokens < schedule.total:
-        chat = schedule.in_chat(learner.tokens) and not _is_text(learner.step, settings.text_share)
-        batch = tasks.batch(learner.step) if chat else _text_batch(settings, windows, learner.tokens)
+        kind = _kind(settings, learner)
+        if kind == "chat":
+            batch = tasks.batch(learner.step)
+        elif kind == "repeat":
+            batch = repeats.batch(learner.step, settings.batch_tokens)
+        else:
+            batch = windows.batch(learner.tokens, settings.batch_tokens, schedule.length(learner.tokens))
         began = time.time()
         loss = learner.update(batch, schedule.scale(learner.tokens))
         row = {
             "step": learner.step,
             "tokens": learner.tokens,
-            "phase": "chat" if chat else "text",
+            "phase": kind,
             "loss": round(loss, 4),
             "seconds": round(time.time() - began, 3),
         }
@@ -126,13 +135,18 @@ def _learn(settings: Settings, learner: Learner, tokenizer: Tokenizer, say: Call
     log.close()
 
 
-def _is_text(step: int, share: float) -> bool:
-    """Spreads text updates evenly: true for `share` of the steps."""
+def _kind(settings: Settings, learner: Learner) -> str:
+    """What the next update learns from; shares are spread evenly over the steps."""
+    if _falls_due(learner.step, settings.repeat_share):
+        return "repeat"
+    if settings.schedule.in_chat(learner.tokens) and not _falls_due(learner.step * 7, settings.text_share):
+        return "chat"
+    return "text"
+
+
+def _falls_due(step: int, share: float) -> bool:
+    """True for `share` of the steps."""
     return int((step + 1) * share) > int(step * share)
-
-
-def _text_batch(settings: Settings, windows: TextWindows, tokens: int) -> Batch:
-    return windows.batch(tokens, settings.batch_tokens, settings.schedule.length(tokens))
 
 
 def _export(settings: Settings, learner: Learner, tokenizer: Tokenizer, say: Callable[[str], None]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
+from collections.abc import Callable, Mapping
 
 import typer
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for name, command in {
+COMMANDS: Mapping[str, Callable[..., None]] = {
     "check": check,
     "explain": explain,
     "train": train,
@@ -35,7 +35,8 @@ for name, command in {
     "predict": predict,
     "report": report,
     "env": env,
-}.items():
+}
+for name, command in COMMANDS.items():
     app.command(name)(command)
 
 
@@ -46,14 +47,8 @@ def main() -> None:
         app()
     except Interrupted as stop:
         fail(str(stop), code=128 + stop.signal_number)
-    except KeyboardInterrupt:
-        fail("Stopped; nothing more was written.", code=130)
     except ExactuneError as error:
         fail(str(error), getattr(error, "findings", ()))
-    except BrokenPipeError:
-        # The reader of a pipe went away (`| head`); stdout cannot be flushed any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
 
 
 def _quiet_libraries() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,13 +17,13 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="One JSON document 
     from exactune.bases import find_base
     from exactune.environment import EXTRAS, versions
 
-    document = {**versions(), "device": _device(), "mini": dict(find_base("mini").declared)}
+    document: dict[str, Any] = {**versions(), "device": _device(), "mini": dict(find_base("mini").declared)}
     if as_json:
         print_json(document)
         return
     for name in ("exactune", "python", "platform", "device"):
         out.print(f"{name:14} {document[name]}", markup=False)
-    for name, version in document["packages"].items():  # type: ignore[attr-defined]
+    for name, version in document["packages"].items():
         missing = f"missing; pip install 'exactune[{EXTRAS[name]}]'" if name in EXTRAS else "missing"
         out.print(f"{name:14} {version or missing}", markup=False)
     out.print("mini           " + ", ".join(f"{key} {value}" for key, value in document["mini"].items()), markup=False)

@@ -64,7 +64,9 @@ def show_metrics(document: Mapping[str, Any]) -> None:
     for metric, figure in document["metrics"].items():
         star = " *" if metric == document["primary"] else ""
         baselines = [f"{values[metric]['value']:.3f}" for values in document["baselines"].values()]
-        table.add_row(metric + star, f"{figure['value']:.3f}", f"{figure['low']:.3f} - {figure['high']:.3f}", *baselines)
+        table.add_row(
+            metric + star, f"{figure['value']:.3f}", f"{figure['low']:.3f} - {figure['high']:.3f}", *baselines
+        )
     out.print(table)
     bad = {name: count for name, count in document["statuses"].items() if name != "ok"}
     if bad:

@@ -106,7 +106,7 @@ def text_label(row: Row) -> list[Turn]:
 def _answer(value: Any) -> Turn:
     # Table tools write null where a label is missing; training on the text "null" would hide that.
     if value is None:
-        raise RowError("D104", "the answer is null; where null is the right answer, write the text \"null\"")
+        raise RowError("D104", 'the answer is null; where null is the right answer, write the text "null"')
     return Turn("assistant", value)
 
 

@@ -58,7 +58,10 @@ def _input(row: Mapping[str, Any]) -> Input:
 def _with_answer(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row as a complete one, so that the training formats read it."""
     filled = dict(row)
-    for key, role, text, assistant in (("messages", "role", "content", "assistant"), ("conversations", "from", "value", "gpt")):
+    for key, role, text, assistant in (
+        ("messages", "role", "content", "assistant"),
+        ("conversations", "from", "value", "gpt"),
+    ):
         turns = filled.get(key)
         if isinstance(turns, list) and turns and isinstance(turns[-1], Mapping):
             last = turns[-1].get(role)

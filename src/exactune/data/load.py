@@ -88,6 +88,7 @@ def load(config: Config, base: Path) -> Loaded:
     rejected = findings_of(problem for part in read for problem in part.problems)
     train, notes = _of(read, "train"), [note for part in read for note in part.notes]
     staying = len(train) if data.eval else round(len(train) * (1 - data.eval_fraction))
+    staying = min(staying, data.limit.get("train", staying))
     mix, mix_notes = _mix(read, data.mix, staying, config.training.seed)
     splits = Splits(train, _of(read, "eval"), _of(read, "test"), mix)
     return Loaded(splits, tuple(part.info for part in read), rejected, (*notes, *mix_notes))

@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"((?<=\d)[.:/](?=\d)|[-+](?=\d))")
 
 
 def normalise(text: str) -> str:
-    """The text without width variants, case, blanks and punctuation outside numbers; if nothing is left, only stripped."""
+    """The text without width, case, blanks and punctuation outside numbers; if nothing is left, only stripped."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     # Splitting by a group keeps the separators: every second part.
     parts = _NUMBER.split(plain)

@@ -62,10 +62,11 @@ class Artifact:
     ) -> list[Generation]:
         """Greedy answers, one per prompt, in order."""
         ids = [self.template.prompt_ids(prompt) for prompt in prompts]
-        return generate(
+        answers: list[Generation] = generate(
             self.model, self.template, ids,
             max_new_tokens=self.card["max_new_tokens"], batch_size=batch_size, advance=advance,
         )  # fmt: skip
+        return answers
 
     def predict(self, inputs: Sequence[str | Sequence[Mapping[str, str]]]) -> list[dict[str, Any]]:
         """Answers to user texts or message lists: ``{"answer", "prediction", "status", "confidence"}`` each."""
@@ -123,7 +124,7 @@ def _common_frame(examples: Sequence[Example]) -> tuple[str, str]:
     The head is the lines all user turns begin with: the instruction of instruction rows.
     """
     systems = {example.prompt[0].content for example in examples}
-    common = os.path.commonprefix([example.prompt[1].content for example in examples])
+    common = os.path.commonprefix([row.prompt[1].content for row in examples])  # noqa: RUF071 - by characters
     head = common[: common.rfind("\n") + 1] if len(examples) > 1 else ""
     return (systems.pop() if len(systems) == 1 else ""), head
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from exactune.bases import Base
@@ -46,7 +47,7 @@ def load_base(base: Base) -> tuple[PreTrainedModel, Template]:
         model, info = AutoModelForCausalLM.from_pretrained(
             base.location, dtype=default_dtype(device), trust_remote_code=False, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(model_not_loaded(base.name, error)) from error
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:5])

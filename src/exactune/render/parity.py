@@ -50,6 +50,6 @@ def verify(template: Template, records: Sequence[Mapping[str, Any]]) -> None:
         )
         if not same:
             raise TemplateError(
-                f"the artifact's tokenizer no longer gives the ids it was trained with (for {record['answer'][:40]!r}). "
+                f"the artifact's tokenizer no longer gives the ids it was trained with ({record['answer'][:40]!r}). "
                 "Use the library versions in the run's env.json, or train again."
             )

@@ -149,8 +149,8 @@ class Template:
 
     def _turn_stop(self) -> int:
         """The special token the template writes after an answer; else the end-of-sequence token."""
-        turns = (Message("system", ""), Message("user", "q"), Message("assistant", "exactune-answer"))
-        turns = tuple(_fold_system(turns)) if self.folds_system else turns
+        turns = [Message("system", ""), Message("user", "q"), Message("assistant", "exactune-answer")]
+        turns = _fold_system(turns) if self.folds_system else turns
         _, found, tail = self._render(turns, add_generation_prompt=False).rpartition("exactune-answer")
         special = set(self.tokenizer.all_special_ids) | set(self.tokenizer.added_tokens_decoder)
         stops = [token for token in self._ids(tail) if token in special] if found else []

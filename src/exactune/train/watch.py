@@ -68,9 +68,7 @@ class Watch(TrainerCallback):
         line = {"step": state.global_step, "epoch": epoch, "rows": round(epoch * self.rows), "time": time.time()}
         append_jsonl(self.metrics_file, {**line, **self.newest})
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Save and stop if asked to; check once that every adapter has moved."""
         self.show(state.global_step, state.max_steps, self.newest)
         if state.global_step == LIVENESS_STEP:
@@ -94,6 +92,6 @@ def refuse_dead_adapters(model: torch.nn.Module) -> None:
     ]
     if dead:
         raise TrainingError(
-            f"{len(dead)} adapter tensors have not moved in {LIVENESS_STEP} steps, first {dead[0]}: they get no gradient. "
-            "Name layers that the model uses in lora.target_modules."
+            f"{len(dead)} adapter tensors have not moved in {LIVENESS_STEP} steps, first {dead[0]}: "
+            "they get no gradient. Name layers that the model uses in lora.target_modules."
         )

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_bad_inputs import run
+
+from exactune.rundir import Run, read_json, read_jsonl
+
+
+def test_the_main_job_then_eval_predict_report_and_gate(
+    task: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = task()
+    assert run("train", str(config)) == 0
+    printed = capsys.readouterr()
+    assert "task    classification, 3 labels under `sentiment`" in printed.out
+    assert "recipe  24 training rows: bracket < 500" in printed.out
+    assert "epoch 2" in printed.err
+    folder = str(tmp_path / "run")
+
+    assert run("eval", folder, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == read_json(Run(tmp_path / "run").metrics)
+
+    assert run("eval", folder) == 0
+    table = capsys.readouterr().out
+    assert table.strip() in printed.out, "eval repeats what train printed"
+
+    answers = tmp_path / "answers.jsonl"
+    assert run("predict", folder, str(tmp_path / "test.jsonl"), "-o", str(answers)) == 0
+    assert [row["answer"] for row in read_jsonl(answers)] == [
+        row["answer"] for row in read_jsonl(Run(tmp_path / "run").predictions)
+    ]
+
+    (tmp_path / "run" / "report.html").unlink()
+    assert run("report", folder) == 0
+    assert (tmp_path / "run" / "report.html").is_file()
+
+    assert run("train", str(config), "--overwrite", "--set", "gate={accuracy: 1.01}") == 1
+    assert "failed: accuracy" in capsys.readouterr().out
+
+
+def test_dry_run_writes_nothing(task: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", str(task()), "--dry-run") == 0
+    assert "train   " in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_patch_and_set_win_over_the_file(task: Callable[..., Path], tmp_path: Path, capsys) -> None:
+    patch = tmp_path / "patch.yaml"
+    patch.write_text("lora_dropout: 0.1\nr: 4\n", encoding="utf-8")
+    assert run("train", str(task()), "--patch", str(patch), "--set", "num_epochs=1") == 0
+    text = (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")
+    assert "r: 4  # file patch.yaml" in text
+    assert "num_epochs: 1  # --set" in text
+    assert "r -> lora.r" in capsys.readouterr().out
+
+
+def test_check_prints_json_and_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = '{"text": "很好", "label": "正面"}\n{"text": "很差", "label": "負面"}\n'
+    file = tmp_path / "train.jsonl"
+    file.write_text(good + "{oops\n", encoding="utf-8")
+    assert run("check", str(file), "--json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["summary"]["rejected"] == 1
+    assert document["findings"][0]["code"] == "D101"
+    assert document["findings"][0]["locations"] == [{"file": str(file), "line": 3}]
+    file.write_text(good, encoding="utf-8")
+    assert run("check", str(file)) == 0
+    assert run("check", str(file), "--strict") == 1, "few rows are a warning"
+    assert run("check", str(file), "--strict", "--ignore", "D702") == 0
+
+
+def test_check_with_a_config_uses_the_models_tokenizer(task: Callable[..., Path], tmp_path: Path, capsys) -> None:
+    assert run("check", str(task("max_length: 30\n")), "--json") == 1
+    assert {finding["code"] for finding in json.loads(capsys.readouterr().out)["findings"]} >= {"D501"}
+
+
+def test_env_names_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("env", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["packages"]["torch"]
+    assert document["mini"]["name"].startswith("mini-")
+    assert run("env") == 0
+
+
+def start(config: Path, *options: str) -> subprocess.Popen[str]:
+    command = "from exactune.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", command, "train", str(config), *options],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_with_a_checkpoint_and_resume_reaches_the_same_weights(
+    task: Callable[..., Path], tmp_path: Path, number: int, code: int
+) -> None:
+    config, longer = task(), ("--set", "num_epochs=6", "--set", "batch_size=1", "--set", "lora_dropout=0.1")
+    whole, cut = Run(tmp_path / "whole"), Run(tmp_path / "cut")
+    assert start(config, "--output", str(whole.path), *longer).wait() == 0
+
+    process = start(config, "--output", str(cut.path), *longer)
+    while not any(line.get("step", 0) >= 14 for line in read_jsonl(cut.train_metrics)):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == code, message
+    assert "the checkpoint is saved" in message
+    assert "--resume" in message
+    assert not cut.metrics.exists()
+
+    resumed = start(config, "--output", str(cut.path), *longer, "--resume")
+    _, message = resumed.communicate()
+    assert resumed.returncode == 0, message
+    weights = [run.adapter / "adapter_model.safetensors" for run in (whole, cut)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert read_json(whole.metrics)["metrics"] == read_json(cut.metrics)["metrics"]
+    steps = [line["step"] for line in read_jsonl(cut.train_metrics) if "loss" in line]
+    assert steps == sorted(set(steps)), "no line lost or doubled"
+    assert steps == [line["step"] for line in read_jsonl(whole.train_metrics) if "loss" in line]
+
+
+def test_resume_refuses_other_rows_and_other_values(task: Callable[..., Path], tmp_path: Path, capsys) -> None:
+    config = task()
+    assert run("train", str(config)) == 0
+    capsys.readouterr()
+    assert run("train", str(config), "--resume", "--set", "seed=1") == 2
+    assert "started with another training.seed, so" in " ".join(capsys.readouterr().err.split())
+    train = tmp_path / "train.jsonl"
+    train.write_text(train.read_text(encoding="utf-8").replace("第0號", "第零號"), encoding="utf-8")
+    assert run("train", str(config), "--resume") == 2
+    assert "train.jsonl" in capsys.readouterr().err

@@ -1,0 +1,130 @@
+"""The loss at labelled positions only is the plain one: same trajectory as TRL's own trainer."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback
+from trl import SFTTrainer
+
+from exactune.config import LoraSettings, TrainingConfig
+from exactune.errors import ConfigError, TrainingError
+from exactune.render.template import Encoded
+from exactune.train import methods
+from exactune.train.adapter import make_trainable, parameter_counts
+from exactune.train.watch import refuse_dead_adapters
+
+import tiny
+
+LORA = LoraSettings(r=4, lora_alpha=8)
+
+
+def encoded(count: int) -> list[Encoded]:
+    draw = random.Random(3)
+
+    def ids(low: int, high: int) -> list[int]:
+        return [draw.randrange(3, 390) for _ in range(draw.randrange(low, high))]
+
+    return [Encoded(str(number), ids(5, 40), [*ids(1, 12), 2]) for number in range(count)]
+
+
+class Recorder(TrainerCallback):
+    def __init__(self) -> None:
+        self.lines: list[tuple[float, float]] = []
+
+    def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]
+        if "loss" in logs:
+            self.lines.append((logs["loss"], logs["grad_norm"]))
+
+
+def trajectory(folder: Path, lora: LoraSettings | None, batch: int, accumulate: int, *, stock: bool = False):
+    training = TrainingConfig(
+        num_epochs=5, learning_rate=1e-2, logging_steps=1,
+        per_device_train_batch_size=batch, gradient_accumulation_steps=accumulate,
+    )  # fmt: skip
+    recorder, tokenizer = Recorder(), tiny.byte_bpe()
+    model = make_trainable(tiny.model(len(tokenizer)), lora, 0)
+    rows = encoded(32)
+    if stock:
+        arguments = methods._arguments(training, folder) | {"save_strategy": "no"}
+        dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
+        trainer = SFTTrainer(
+            model=model, args=methods.SFTConfig(**arguments), train_dataset=dataset, processing_class=tokenizer,
+            callbacks=[recorder],
+        )  # fmt: skip
+        assert type(trainer.data_collator).__name__ == "DataCollatorForLanguageModeling"
+    else:
+        trainer = methods.sft_trainer(model, tokenizer, rows, training, folder, [recorder])
+        trainer.args.save_strategy = "no"
+    trainer.train()
+    weights = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad])
+    return recorder.lines, weights
+
+
+@pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
+def test_same_trajectory_as_stock_trl(lora: LoraSettings | None, tmp_path: Path) -> None:
+    ours, our_weights = trajectory(tmp_path, lora, 4, 2)
+    stock, stock_weights = trajectory(tmp_path, lora, 4, 2, stock=True)
+    assert len(ours) == len(stock) == 20
+    for (our_loss, our_norm), (stock_loss, stock_norm) in zip(ours, stock, strict=True):
+        assert our_loss == pytest.approx(stock_loss, rel=1e-5)
+        assert our_norm == pytest.approx(stock_norm, rel=1e-3)
+    assert float((our_weights - stock_weights).norm() / stock_weights.norm()) < 1e-4
+
+
+def test_one_batch_of_eight_equals_eight_of_one(tmp_path: Path) -> None:
+    whole, whole_weights = trajectory(tmp_path, LORA, 8, 1)
+    parts, part_weights = trajectory(tmp_path, LORA, 1, 8)
+    for (whole_loss, whole_norm), (part_loss, part_norm) in zip(whole, parts, strict=True):
+        assert whole_loss == pytest.approx(part_loss, rel=1e-5)
+        assert whole_norm == pytest.approx(part_norm, rel=1e-3)
+    assert float((whole_weights - part_weights).norm() / part_weights.norm()) < 1e-4
+
+
+def test_equal_seeds_give_equal_adapters() -> None:
+    def start(seed: int) -> torch.Tensor:
+        torch.manual_seed(99)
+        model = make_trainable(tiny.model(), LORA, seed)
+        return torch.cat([p.detach().flatten() for n, p in model.named_parameters() if "lora_A" in n])
+
+    assert torch.equal(start(1), start(1))
+    assert not torch.equal(start(1), start(2))
+
+
+def test_every_target_must_exist() -> None:
+    with pytest.raises(ConfigError, match="no linear layer `query`"):
+        make_trainable(tiny.model(), LoraSettings(target_modules=["q_proj", "query"]), 0)
+
+
+def test_parameter_counts() -> None:
+    full = parameter_counts(make_trainable(tiny.model(), None, 0))
+    assert full["parameters"] == full["trainable_parameters"] == sum(p.numel() for p in tiny.model().parameters())
+    adapter = parameter_counts(make_trainable(tiny.model(), LORA, 0))
+    assert adapter["trainable_parameters"] == adapter["parameters"] - full["parameters"]
+
+
+def test_a_dead_adapter_stops_the_run() -> None:
+    model = make_trainable(tiny.model(), LORA, 0)
+    with pytest.raises(TrainingError, match="get no gradient"):
+        refuse_dead_adapters(model)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.fill_(0.1)
+    refuse_dead_adapters(model)
+
+
+def test_a_broken_loss_stops_the_run_and_says_where(tmp_path: Path) -> None:
+    from exactune.train.stop import StopRequest
+    from exactune.train.watch import Watch
+
+    training = TrainingConfig(num_epochs=1, learning_rate=1e-3, logging_steps=1)
+    model = make_trainable(tiny.model(), LORA, 0)
+    next(p for n, p in model.named_parameters() if "lora_B" in n).data.fill_(float("inf"))
+    watch = Watch(tmp_path / "metrics.jsonl", 32, StopRequest(), lambda *_: None)
+    trainer = methods.sft_trainer(model, tiny.byte_bpe(), encoded(32), training, tmp_path, [watch])
+    with pytest.raises(TrainingError, match="step 1: loss is nan"):
+        trainer.train()

@@ -1,0 +1,64 @@
+"""Write docs/rules.md and docs/config.md from the docstrings; ``--check`` only says whether they are current."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from exactune.checks import RULES
+from exactune.config import Config, config_keys
+from exactune.layers import ALIASES
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def rules() -> str:
+    """Every rule with the sections of its docstring."""
+    parts = ["# Rules\n\nMade from the docstrings by `make docs`. On the command line: `exactune explain D205`.\n"]
+    for rule in RULES:
+        parts.append(f"\n## {rule.code} {rule.name} ({rule.severity})\n\n```text\n{rule.doc}\n```\n")
+    return "".join(parts)
+
+
+def config() -> str:
+    """Every config key with its default and docstring."""
+    lines = ["# Config\n\nMade from the docstrings by `make docs`. Data paths are relative to the config file.\n"]
+    lines += _block(Config, "")
+    lines.append("\n## Names of other tools\n\nAccepted, and the run says so.\n\n| written | means |\n| --- | --- |\n")
+    lines += [f"| `{alias}` | `{path}` |\n" for alias, path in sorted(ALIASES.items())]
+    return "".join(lines)
+
+
+def _block(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    nodes, _ = config_keys()
+    inner = []
+    yield f"\n## `{prefix.rstrip('.') or 'top level'}`\n\n{(model.__doc__ or '').strip()}\n\n| key | default | |\n| --- | --- | --- |\n"
+    for name, info in model.model_fields.items():
+        path = prefix + (info.alias or name)
+        if path in nodes:
+            inner.append(path)
+            continue
+        text = " ".join((info.description or "").split()).replace("``", "`").replace("|", "\\|")
+        yield f"| `{path}` | `{info.get_default(call_default_factory=True)}` | {text} |\n"
+    for path in inner:
+        yield from _block(nodes[path], path + ".")
+
+
+def main() -> int:
+    """Write the pages, or compare them."""
+    pages = {DOCS / "rules.md": rules(), DOCS / "config.md": config()}
+    stale = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    if "--check" in sys.argv:
+        print("\n".join(f"{path.name} is not current: run `make docs`" for path in stale))
+        return bool(stale)
+    DOCS.mkdir(exist_ok=True)
+    for path in stale:
+        path.write_text(pages[path], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
