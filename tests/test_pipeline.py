@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import exactune
-from exactune.errors import ConfigError, DataError, ModelError, RunError, TemplateError
+from exactune.errors import ConfigError, DataError, ModelError, RunError, TemplateError, TrainingError
 from exactune.rundir import Run, read_json, read_jsonl
 
 import tiny
@@ -188,3 +188,21 @@ def test_a_limit_takes_a_slice_with_every_label(task: Callable[..., Path]) -> No
     assert [splits[name]["rows"] for name in ("train", "eval", "test")] == [12, 9, 6]
     assert read_json(run.metrics)["n"] == 6
     assert all(values["support"] == 2 for values in read_json(run.metrics)["per_label"].values())
+
+
+def test_an_artifact_that_scores_otherwise_than_its_checkpoint_is_refused(
+    task: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the base's files are replaced while a run is under way."""
+    import exactune.infer.artifact as artifacts
+
+    load_base = artifacts.load_base
+
+    def other_weights(base):  # type: ignore[no-untyped-def]
+        model, template = load_base(base)
+        model.model.embed_tokens.weight.data.normal_(0, 5)
+        return model, template
+
+    monkeypatch.setattr(artifacts, "load_base", other_weights)
+    with pytest.raises(TrainingError, match="scores loss"):
+        exactune.train(task(), assignments=["training.metric_for_best=loss"])

@@ -35,7 +35,8 @@ def config() -> str:
 def _block(model: type[BaseModel], prefix: str) -> Iterator[str]:
     nodes, _ = config_keys()
     inner = []
-    yield f"\n## `{prefix.rstrip('.') or 'top level'}`\n\n{(model.__doc__ or '').strip()}\n\n| key | default | |\n| --- | --- | --- |\n"
+    title, about = prefix.rstrip(".") or "top level", (model.__doc__ or "").strip()
+    yield f"\n## `{title}`\n\n{about}\n\n| key | default | |\n| --- | --- | --- |\n"
     for name, info in model.model_fields.items():
         path = prefix + (info.alias or name)
         if path in nodes:

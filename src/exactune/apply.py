@@ -32,7 +32,11 @@ def load(path: str | Path) -> Artifact:
 
 
 def evaluate(
-    run: Run | str | Path, *, data: str | Path | None = None, advance: Callable[[int], None] = lambda _: None
+    run: Run | str | Path,
+    *,
+    data: str | Path | None = None,
+    artifact: Artifact | None = None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Answer and score the run's test rows (eval rows if it has none), or the rows of another file.
 
@@ -41,6 +45,7 @@ def evaluate(
     Args:
         run: A run or its folder.
         data: Another data file; its figures are returned, not stored.
+        artifact: The run's artifact, where it is loaded already.
         advance: Called with the number of rows just answered.
 
     Returns:
@@ -51,7 +56,7 @@ def evaluate(
     """
     run = run if isinstance(run, Run) else Run.open(run)
     config = resolve([read_patch(run.config)]).config
-    artifact = load(run.path)
+    artifact = artifact or load(run.path)
     split, rows = _run_rows(run, config) if data is None else (str(data), _other_rows(str(data)))
     generations = artifact.generate(
         [row.prompt for row in rows], batch_size=config.evaluate.batch_size, advance=advance

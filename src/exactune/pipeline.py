@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,15 +11,15 @@ from typing import Any
 
 import torch
 
-from exactune.apply import evaluate
+from exactune.apply import evaluate, load
 from exactune.config import Config
 from exactune.data.split import stratified_slice
 from exactune.environment import versions
-from exactune.errors import RunError
+from exactune.errors import RunError, TrainingError
 from exactune.evaluate.baselines import majority
 from exactune.evaluate.evaluation import point_metrics
 from exactune.infer.answers import read_answer
-from exactune.infer.artifact import save_artifact
+from exactune.infer.artifact import Artifact, save_artifact
 from exactune.infer.engine import answer_loss, generate
 from exactune.infer.model import default_device, describe_device, load_base, weights_digest
 from exactune.layers import read_patch, resolve, to_yaml
@@ -63,24 +64,18 @@ def train(
         Interrupted: Stopped by a signal after saving a checkpoint.
     """
     plan = make_plan(config_source(config, patch_files=patch_files, assignments=assignments), output=output)
-    for line in describe(plan):
-        say(line)
     resume = resume and plan.run.config.is_file()
     if resume:
         _refuse_changes(plan)
     else:
         plan.run.ensure_free(overwrite=overwrite)
-    started = time.time()
-    model, template = load_base(plan.base)
-    digest = weights_digest(plan.base, model)
-    trained = make_trainable(model, plan.config.lora, plan.config.training.seed)
-    if not resume:
-        Run.create(plan.run.path, overwrite=overwrite)
-        _write_plan(plan, trained, digest)
-    if not best_of(plan.run):
-        _fit(plan, trained, template, digest, display or _Silent(), resume=resume)
-    _add_minutes(plan.run, started)
-    evaluate(plan.run)
+    for line in describe(plan):
+        say(line)
+    if not (resume and _best_file(plan.run).is_file()):
+        _train(plan, display or _Silent(), resume=resume, overwrite=overwrite)
+    artifact = load(plan.run.path)
+    _refuse_unfaithful(plan, artifact)
+    evaluate(plan.run, artifact=artifact)
     write_report(plan.run)
     return plan.run
 
@@ -119,10 +114,63 @@ class _Silent:
         """Nothing to show."""
 
 
-def best_of(run: Run) -> dict[str, Any] | None:
-    """The best evaluation of a run whose training is over: ``{"step", "epoch", "metric", "value"}``."""
-    path = run.train_metrics.with_name("best.json")
-    return read_json(path) if path.is_file() else None
+def _best_file(run: Run) -> Path:
+    """Written when training is over: the best evaluation, ``{"step", "epoch", "metric", "value"}``."""
+    return run.train_metrics.with_name("best.json")
+
+
+Evaluate = Callable[[torch.nn.Module, Callable[[int], None]], dict[str, float]]
+
+
+def _evaluator(plan: Plan, template: Template) -> Evaluate:
+    """Model -> loss and metrics on the eval rows, or on a slice of them when they are many."""
+    settings = plan.config.evaluate
+    rows = stratified_slice(plan.splits.eval, settings.rows, plan.config.training.seed)
+    encoded = [template.encode(row) for row in rows]
+
+    def evaluate_now(model: torch.nn.Module, advance: Callable[[int], None]) -> dict[str, float]:
+        generations = generate(
+            model, template, [row.prompt_ids for row in encoded],
+            max_new_tokens=plan.max_new_tokens, batch_size=settings.batch_size, advance=advance,
+        )  # fmt: skip
+        answers = [read_answer(plan.task, generation) for generation in generations]
+        return {"loss": answer_loss(model, encoded, advance=advance), **point_metrics(plan.task, rows, answers)}
+
+    return evaluate_now
+
+
+RESCORE_TOLERANCE = 0.01
+"""For devices whose sums depend on the order of their threads; on a CPU the figures are equal."""
+
+
+def _refuse_unfaithful(plan: Plan, artifact: Artifact) -> None:
+    """Answer the eval rows with the published weights: they must score as the best checkpoint did.
+
+    Raises:
+        TrainingError: They do not, so what would be shipped is not what was measured.
+    """
+    best = read_json(_best_file(plan.run))
+    found = _evaluator(plan, artifact.template)(artifact.model, lambda _: None)[best["metric"]]
+    if not math.isclose(found, best["value"], rel_tol=RESCORE_TOLERANCE, abs_tol=RESCORE_TOLERANCE):
+        raise TrainingError(
+            f"the artifact in {plan.run.artifact} scores {best['metric']} {found:.4f} after loading, not the "
+            f"{best['value']:.4f} of the best checkpoint. Train again, with the base model's files left alone."
+        )
+
+
+def _train(plan: Plan, display: Display, *, resume: bool, overwrite: bool) -> None:
+    """Load the base, write what is known, fit."""
+    started = time.time()
+    model, template = load_base(plan.base)
+    digest = weights_digest(plan.base, model)
+    trained = make_trainable(model, plan.config.lora, plan.config.training.seed)
+    if not resume:
+        Run.create(plan.run.path, overwrite=overwrite)
+        _write_plan(plan, trained, digest)
+    try:
+        _fit(plan, trained, template, digest, display, resume=resume)
+    finally:
+        _add_minutes(plan.run, started)
 
 
 def _fit(
@@ -134,19 +182,6 @@ def _fit(
     *,
     resume: bool,
 ) -> None:
-    settings = plan.config.evaluate
-    rows = stratified_slice(plan.splits.eval, settings.rows, plan.config.training.seed)
-    encoded = {row.id: row for row in plan.encoded_eval}
-    encoded_rows = [encoded[row.id] for row in rows]
-
-    def evaluate_now(current: torch.nn.Module, advance: Callable[[int], None]) -> dict[str, float]:
-        generations = generate(
-            current, template, [row.prompt_ids for row in encoded_rows],
-            max_new_tokens=plan.max_new_tokens, batch_size=settings.batch_size, advance=advance,
-        )  # fmt: skip
-        answers = [read_answer(plan.task, generation) for generation in generations]
-        return {"loss": answer_loss(current, encoded_rows, advance=advance), **point_metrics(plan.task, rows, answers)}
-
     def keep(current: torch.nn.Module) -> None:
         with replace_dir(plan.run.model if plan.config.lora is None else plan.run.adapter) as folder:
             save_artifact(
@@ -162,13 +197,13 @@ def _fit(
         model=trained,
         tokenizer=template.tokenizer,
         rows=plan.encoded,
-        evaluate=evaluate_now,
+        evaluate=_evaluator(plan, template),
         keep=keep,
         display=display,
     )
     best = fit(job, resume=resume)
     write_json(
-        plan.run.train_metrics.with_name("best.json"),
+        _best_file(plan.run),
         {"step": best.step, "epoch": best.epoch, "metric": plan.metric, "value": best.value},
     )
 
