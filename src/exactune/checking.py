@@ -9,6 +9,7 @@ from typing import Any
 
 from exactune.checks import RULES, Dataset, check_dataset
 from exactune.data.load import FileInfo, Loaded, load_paths
+from exactune.data.words import count
 from exactune.errors import ConfigError
 from exactune.rules import Finding, Severity
 
@@ -68,8 +69,9 @@ class CheckResult:
 
     def summary_line(self) -> str:
         """One line for people."""
-        rows = sum(file.rows for file in self.files)
-        return f"{rows} rows in {len(self.files)} files: {self.errors} errors, {self.warnings} warnings"
+        rows = count(sum(file.rows for file in self.files), "row")
+        files = count(len(self.files), "file")
+        return f"{rows} in {files}: {count(self.errors, 'error')}, {count(self.warnings, 'warning')}"
 
 
 def check(

@@ -23,7 +23,7 @@ class Repeats:
         self._reserved = reserved
 
     def batch(self, step: int, tokens: int) -> Batch:
-        """Returns the batch of a step: a span, a gap of other tokens, the span again; learned from the second time on."""
+        """Returns the batch of a step: a span, a gap of other tokens, the span again, which alone is learned."""
         rng = np.random.default_rng((self._seed, 7, step))
         length = int(rng.integers(6, 49))
         gap = int(rng.integers(1, 17))
