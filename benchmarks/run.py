@@ -1,7 +1,7 @@
-"""Train and evaluate the configs under ``configs/``, beside a linear model; write ``results/`` and the README's table.
+"""Train and evaluate the configs under ``configs/``, beside a linear model: ``results/`` and the README's table.
 
-Usage: ``python benchmarks/run.py [NAME ...] [-- key=value ...]``. The data sets lie beside the checkout and are not part
-of the project; a config whose files are absent is skipped and said so.
+Usage: ``python benchmarks/run.py [NAME ...] [-- key=value ...]``. The data sets lie beside the checkout and are not
+part of the project; a config whose files are absent is skipped and said so.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import tiny
+from made import rows, write_jsonl
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 
@@ -29,28 +28,6 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip("the development data sets are not beside this checkout")
     return SHARED
-
-
-def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
-    """Classification rows with JSON answers that a model can learn: the word decides."""
-    words = ["大漲", "重挫", "持平"]
-    labels = ["正面", "負面", "中立"]
-    return [
-        {
-            "messages": [
-                {"role": "system", "content": "判斷情感。"},
-                {"role": "user", "content": f"第{number}號公司股價{words[number % 3]}"},
-                {"role": "assistant", "content": json.dumps({"sentiment": labels[number % 3]}, ensure_ascii=False)},
-            ]
-        }
-        for number in range(start, start + count)
-    ]
-
-
-def write_jsonl(path: Path, items: Iterable[Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items), encoding="utf-8")
-    return path
 
 
 @pytest.fixture

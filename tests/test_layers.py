@@ -47,7 +47,7 @@ def test_aliases_lead_to_known_keys_and_are_said(alias: str, path: str) -> None:
 
 
 def test_flat_and_misplaced_names_are_found_by_their_leaf() -> None:
-    patch = parse_mapping({"lora_dropout": 0.1, "training": {"r": 64, "max_length": 99}}, "file t.yaml")
+    patch = parse_mapping({"lora_dropout": 0.1, "r": 64, "training": {"max_length": 99}}, "file t.yaml")
     assert patch.values == {"lora.lora_dropout": 0.1, "lora.r": 64, "training.max_seq_length": 99}
 
 

@@ -15,7 +15,7 @@ import tiny
 
 @pytest.fixture(scope="module")
 def finished(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    from conftest import rows, write_jsonl
+    from made import rows, write_jsonl
 
     folder = tmp_path_factory.mktemp("finished")
     for name, count, start in (("train", 24, 0), ("eval", 9, 100), ("test", 12, 200)):

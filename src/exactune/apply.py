@@ -8,7 +8,7 @@ from typing import Any
 
 from exactune.config import Config
 from exactune.data.inputs import read_inputs
-from exactune.data.load import Loaded, load_paths
+from exactune.data.load import Loaded
 from exactune.data.load import load as load_rows
 from exactune.errors import DataError, RunError
 from exactune.evaluate.evaluation import Evaluation, evaluate_answers
@@ -18,7 +18,7 @@ from exactune.layers import read_patch, resolve
 from exactune.rundir import Run, read_json, write_json, write_jsonl
 from exactune.types import Example
 
-__all__ = ["evaluate", "load", "predict"]
+__all__ = ["changed_files", "evaluate", "load", "predict"]
 
 
 def load(path: str | Path) -> Artifact:
@@ -36,6 +36,7 @@ def evaluate(
     *,
     data: str | Path | None = None,
     artifact: Artifact | None = None,
+    rows: tuple[str, Sequence[Example]] | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Answer and score the run's test rows (eval rows if it has none), or the rows of another file.
@@ -46,6 +47,7 @@ def evaluate(
         run: A run or its folder.
         data: Another data file; its figures are returned, not stored.
         artifact: The run's artifact, where it is loaded already.
+        rows: Name and rows of the run's split, where they are loaded already.
         advance: Called with the number of rows just answered.
 
     Returns:
@@ -57,13 +59,15 @@ def evaluate(
     run = run if isinstance(run, Run) else Run.open(run)
     config = resolve([read_patch(run.config)]).config
     artifact = artifact or load(run.path)
-    split, rows = _run_rows(run, config) if data is None else (str(data), _other_rows(str(data)))
+    if rows is None:
+        rows = _run_rows(run, config) if data is None else (str(data), _other_rows(str(data), config))
+    split, examples = rows
     generations = artifact.generate(
-        [row.prompt for row in rows], batch_size=config.evaluate.batch_size, advance=advance
+        [row.prompt for row in examples], batch_size=config.evaluate.batch_size, advance=advance
     )
     answers = [read_answer(artifact.task, generation) for generation in generations]
-    baselines = {"majority": [artifact.card["majority"]] * len(rows)}
-    result = evaluate_answers(artifact.task, split, rows, answers, baselines)
+    baselines = {"majority": [artifact.card["majority"]] * len(examples)}
+    result = evaluate_answers(artifact.task, split, examples, answers, baselines)
     if data is None:
         _store(run, result)
     return result.metrics
@@ -74,6 +78,13 @@ def _store(run: Run, result: Evaluation) -> None:
     write_json(run.metrics, result.metrics)
 
 
+def changed_files(run: Run, loaded: Loaded) -> list[str]:
+    """Files that are not what they were when the run began, by name: changed, new, gone or used for another split."""
+    then = {(file["split"], file["sha256"]): file["path"] for file in read_json(run.data)["files"]}
+    now = {(file.split, file.sha256): file.path for file in loaded.files}
+    return sorted({{**then, **now}[key] for key in then.keys() ^ now.keys()})
+
+
 def _run_rows(run: Run, config: Config) -> tuple[str, list[Example]]:
     """Name and rows of the split that final figures are taken on.
 
@@ -82,8 +93,7 @@ def _run_rows(run: Run, config: Config) -> tuple[str, list[Example]]:
     """
     record = read_json(run.data)
     loaded = load_rows(config, run.path)
-    known = {file["sha256"] for file in record["files"]}
-    changed = [file.path for file in loaded.files if file.sha256 not in known]
+    changed = changed_files(run, loaded)
     if changed:
         raise RunError(
             f"{', '.join(changed)} changed since the run, so its figures cannot be repeated. "
@@ -94,11 +104,13 @@ def _run_rows(run: Run, config: Config) -> tuple[str, list[Example]]:
     return split, [by_id[name] for name in record["splits"][split]["ids"]]
 
 
-def _other_rows(path: str) -> list[Example]:
-    loaded: Loaded = load_paths([path])
+def _other_rows(path: str, config: Config) -> list[Example]:
+    """The rows of another file, read as the run's own were: same columns, same instruction."""
+    only = {"train": [path], "eval": [], "test": [], "mix": []}
+    loaded = load_rows(config.model_copy(update={"data": config.data.model_copy(update=only)}), Path())
     if loaded.rejected:
         raise DataError(f"{path}: rows cannot be read, so nothing was scored.", loaded.rejected)
-    return [*loaded.splits.train, *loaded.splits.eval, *loaded.splits.test]
+    return list(loaded.splits.train)
 
 
 def predict(
@@ -117,7 +129,7 @@ def predict(
     artifact = run if isinstance(run, Artifact) else load(run)
     inputs: list[tuple[str, str | Sequence[Mapping[str, str]]]]
     if isinstance(rows, (str, Path)):
-        inputs = [*read_inputs(Path(rows))]
+        inputs = [*read_inputs(Path(rows), artifact.card["columns"])]
     else:
         inputs = [(str(number), row) for number, row in enumerate(rows, 1)]
     for start in range(0, len(inputs), batch_size):

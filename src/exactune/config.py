@@ -47,6 +47,7 @@ def _one_or_many(value: Any) -> Any:
 
 
 EpochsField = Annotated[Epochs, BeforeValidator(_epochs), PlainSerializer(_epochs_to_yaml)]
+Modules = Literal["all-linear"] | Annotated[list[str], Field(min_length=1)]
 Paths = Annotated[list[str], BeforeValidator(_one_or_many)]
 
 
@@ -160,8 +161,8 @@ class LoraSettings(_Node):
     """Scale: updates are multiplied by ``lora_alpha / r``."""
     lora_dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout on the adapter's input while training."""
-    target_modules: list[str] | Literal["all-linear"] = ["q_proj", "k_proj", "v_proj", "o_proj"]
-    """Linear layers that get an adapter."""
+    target_modules: Modules = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    """Linear layers that get an adapter, or ``all-linear``."""
 
 
 class EvaluateConfig(_Node):

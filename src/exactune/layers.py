@@ -53,6 +53,9 @@ ALIASES: Mapping[str, str] = {
 }
 """Names that other tools use, and ours. A leaf's own name is also accepted alone: ``lora_dropout: 0.1``."""
 
+MAPPINGS = ("data.columns", "data.limit", "task.schema", "gate")
+"""Leaves that are mappings: a key below one is merged into it."""
+
 
 def _canonical(prefix: str, key: str, source: str) -> str:
     """Our dotted path for a key as the user wrote it."""
@@ -60,10 +63,13 @@ def _canonical(prefix: str, key: str, source: str) -> str:
     path = prefix + key
     if path in nodes or path in leaves:
         return path
+    if any(path.startswith(leaf + ".") for leaf in MAPPINGS):
+        return path
     name = key.rpartition(".")[2]
-    if name in ALIASES:
+    if name == key and name in ALIASES:
         return ALIASES[name]
-    same_name = [leaf for leaf in leaves if leaf.rpartition(".")[2] == name]
+    # Only a bare name is looked for elsewhere: `evaluate.seed` must not become `training.seed`.
+    same_name = [leaf for leaf in leaves if leaf.rpartition(".")[2] == path]
     if len(same_name) == 1:
         return same_name[0]
     near = difflib.get_close_matches(path, [*nodes, *leaves], 1, 0.6) or difflib.get_close_matches(
@@ -84,6 +90,8 @@ def _flatten(mapping: Mapping[Any, Any], source: str, prefix: str = "") -> Itera
     """``(written, canonical, value)`` for every leaf the user set."""
     for key, value in mapping.items():
         path = _canonical(prefix, str(key), source)
+        if path in config_keys()[0] and value is None:
+            raise ConfigError(f"{source}: `{prefix}{key}` is empty. Write its values below it, or remove the line.")
         if path in config_keys()[0] and isinstance(value, Mapping):
             yield from _flatten(value, source, path + ".")
         else:
@@ -113,6 +121,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise ConfigError(f"line {key_node.start_mark.line + 1}: key `{key}` stands twice. Keep one.")

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from exactune.apply import evaluate, load
+from exactune.apply import changed_files, evaluate, load
 from exactune.config import Config
 from exactune.data.split import stratified_slice
 from exactune.environment import versions
@@ -26,10 +26,10 @@ from exactune.layers import read_patch, resolve, to_yaml
 from exactune.plan import Plan, config_source, make_plan
 from exactune.render.template import Template
 from exactune.report import write_report
-from exactune.rules import Severity
 from exactune.rundir import Run, read_json, replace_dir, write_json, write_text
 from exactune.train.adapter import make_trainable, parameter_counts
 from exactune.train.fit import Display, Job, fit
+from exactune.train.methods import refuse_unknown_trackers
 
 __all__ = ["describe", "train"]
 
@@ -69,13 +69,14 @@ def train(
         _refuse_changes(plan)
     else:
         plan.run.ensure_free(overwrite=overwrite)
+    refuse_unknown_trackers(plan.config.training.report_to)
     for line in describe(plan):
         say(line)
     if not (resume and _best_file(plan.run).is_file()):
         _train(plan, display or _Silent(), resume=resume, overwrite=overwrite)
     artifact = load(plan.run.path)
     _refuse_unfaithful(plan, artifact)
-    evaluate(plan.run, artifact=artifact)
+    evaluate(plan.run, artifact=artifact, rows=plan.splits.scored)
     write_report(plan.run)
     return plan.run
 
@@ -161,7 +162,7 @@ def _refuse_unfaithful(plan: Plan, artifact: Artifact) -> None:
 def _train(plan: Plan, display: Display, *, resume: bool, overwrite: bool) -> None:
     """Load the base, write what is known, fit."""
     started = time.time()
-    model, template = load_base(plan.base)
+    model, template = load_base(plan.base, full=plan.config.lora is None)
     digest = weights_digest(plan.base, model)
     trained = make_trainable(model, plan.config.lora, plan.config.training.seed)
     if not resume:
@@ -187,7 +188,8 @@ def _fit(
             save_artifact(
                 folder, current, template,
                 base=plan.base, digest=digest, task=plan.task, examples=plan.splits.train,
-                majority=majority([row.answer for row in plan.splits.train], 1)[0], max_new_tokens=plan.max_new_tokens,
+                majority=majority([row.answer for row in plan.splits.train], 1)[0],
+                columns=plan.config.data.columns, max_new_tokens=plan.max_new_tokens,
             )  # fmt: skip
 
     job = Job(
@@ -239,9 +241,12 @@ def _data_document(plan: Plan) -> dict[str, Any]:
     splits = {"train": plan.splits.train, "eval": plan.splits.eval, "test": plan.splits.test, "mix": plan.splits.mix}
     kept = {row.id for rows in splits.values() for row in rows}
     rows = plan.loaded.splits
-    dropped = [row for part in (rows.train, rows.eval, rows.test) for row in part if row.id not in kept]
-    errors = [finding for finding in plan.findings if finding.severity is Severity.ERROR]
-    reasons = {place: finding for finding in reversed(errors) for place in finding.locations}
+    named = {place: f"{finding.code} {finding.name}" for finding in plan.errors for place in finding.locations}
+    reasons = {place: why for place, why in named.items() if place.line is not None}
+    dropped = [
+        row for part in (rows.train, rows.eval, rows.test, rows.mix) for row in part
+        if row.id not in kept and row.location in reasons
+    ]  # fmt: skip
     return {
         "files": [
             {"path": file.path, "split": file.split, "rows": file.rows, "sha256": file.sha256, "format": file.format}
@@ -251,8 +256,8 @@ def _data_document(plan: Plan) -> dict[str, Any]:
         "rejected": [
             *({"file": place.file, "line": place.line, "reason": f"{finding.code} {finding.name}"}
               for finding in plan.loaded.rejected for place in finding.locations),
-            *({"file": row.location.file, "line": row.location.line, "reason": f"{reasons[row.location].code} "
-               f"{reasons[row.location].name}"} for row in dropped if row.location in reasons),
+            *({"file": row.location.file, "line": row.location.line, "reason": reasons[row.location]}
+              for row in dropped),
         ],
         "tokens": {
             "prompt_mean": sum(len(row.prompt_ids) for row in plan.encoded) / len(plan.encoded),
@@ -270,8 +275,7 @@ def _refuse_changes(plan: Plan) -> None:
     """
     stored, now = _leaves(resolve([read_patch(plan.run.config)]).config), _leaves(plan.config)
     changed = [key for key in {**now, **stored} if now.get(key) != stored.get(key)]
-    files = {file["sha256"] for file in read_json(plan.run.data)["files"]}
-    changed += [file.path for file in plan.loaded.files if file.sha256 not in files]
+    changed += changed_files(plan.run, plan.loaded)
     if changed:
         raise RunError(
             f"{plan.run.path} was started with another {', '.join(changed)}, so it cannot be resumed. "

@@ -16,13 +16,14 @@ from exactune.checks import Dataset, Probe, check_dataset, drop_located
 from exactune.config import Config, TaskConfig
 from exactune.data.load import Loaded, load
 from exactune.data.split import hold_out, stratified_slice
-from exactune.errors import ConfigError, DataError
+from exactune.errors import ConfigError, DataError, TemplateError
+from exactune.infer.model import context_length
 from exactune.layers import Resolved, parse_assignment, parse_mapping, read_patch, resolve
 from exactune.recipes import Recipe, choose
 from exactune.render.template import Encoded, Template
 from exactune.rules import Finding, Severity
 from exactune.rundir import Run
-from exactune.tasks import METRICS, Task, infer_task
+from exactune.tasks import Task, infer_task
 from exactune.types import Example, Patch, Splits
 
 __all__ = ["Plan", "Source", "check_rows", "config_source", "make_plan"]
@@ -100,6 +101,11 @@ class Plan:
         return self.resolved.config
 
     @property
+    def errors(self) -> list[Finding]:
+        """The findings that name rows which cannot be used, most telling last."""
+        return [finding for finding in reversed(self.findings) if finding.severity is Severity.ERROR]
+
+    @property
     def metric(self) -> str:
         """The metric that decides about the best checkpoint."""
         wanted = self.config.training.metric_for_best
@@ -132,7 +138,7 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
     config = resolved.config
     template = Template.load(base)
     ids = _encode(template, splits)
-    findings = _findings(config, replace(loaded, splits=splits), template, ids)
+    findings = _findings(config, base, replace(loaded, splits=splits), template, ids)
     splits = _apply_policy(config, splits, findings)
     task = infer_task(config.task, splits.train)
     _refuse_unknown_metric(config, task)
@@ -183,18 +189,29 @@ def check_rows(source: Source) -> tuple[Loaded, list[Finding]]:
         ExactuneError: Config, files or model cannot be read. Bad rows are findings.
     """
     config = source.resolved.config
-    template = Template.load(find_base(config.model))
+    base = find_base(config.model)
+    template = Template.load(base)
     loaded = load(config, source.folder)
-    return loaded, _findings(config, loaded, template, _encode(template, loaded.splits))
+    return loaded, _findings(config, base, loaded, template, _encode(template, loaded.splits))
 
 
 def _encode(template: Template, splits: Splits) -> dict[str, Encoded]:
-    return {row.id: template.encode(row) for row in (*splits.train, *splits.mix, *splits.eval, *splits.test)}
+    ids = {}
+    for row in (*splits.train, *splits.mix, *splits.eval, *splits.test):
+        try:
+            ids[row.id] = template.encode(row)
+        except TemplateError as error:
+            raise TemplateError(f"{row.location}: {error}") from error
+    return ids
 
 
-def _findings(config: Config, loaded: Loaded, template: Template, ids: Mapping[str, Encoded]) -> list[Finding]:
-    probe = token_probe(template, ids, config.training.max_seq_length)
-    return check_dataset(Dataset(loaded.splits, loaded.rejected, probe), config.check.ignore)
+def _findings(
+    config: Config, base: Base, loaded: Loaded, template: Template, ids: Mapping[str, Encoded]
+) -> list[Finding]:
+    limit = min(config.training.max_seq_length, context_length(base) or config.training.max_seq_length)
+    # Rows that do not fit can never be used, so they are found whatever is ignored.
+    ignored = [code for code in config.check.ignore if code.upper() != "D501"]
+    return check_dataset(Dataset(loaded.splits, loaded.rejected, token_probe(template, ids, limit)), ignored)
 
 
 def token_probe(template: Template, ids: Mapping[str, Encoded], limit: int) -> Callable[[Example], Probe]:
@@ -202,7 +219,9 @@ def token_probe(template: Template, ids: Mapping[str, Encoded], limit: int) -> C
 
     def probe(example: Example) -> Probe:
         row = ids[example.id]
-        return Probe(len(row), limit, template.decode(row.answer_ids))
+        texts = [*(message.content for message in example.prompt), example.answer]
+        control = tuple(token for token in template.control_tokens if any(token in text for text in texts))
+        return Probe(len(row), limit, template.decode(row.answer_ids), control)
 
     return probe
 
@@ -238,7 +257,7 @@ def _refuse_unknown_metric(config: Config, task: Task) -> None:
             f"Choose from {', '.join(sorted(known))}."
         )
     for name in config.gate:
-        if name not in task.metrics or name not in METRICS:
+        if name not in task.metrics:
             raise ConfigError(f"`gate.{name}`: no metric of a {task.type} task. Choose from {', '.join(task.metrics)}.")
 
 
@@ -246,7 +265,8 @@ def _pinned(resolved: Resolved, folder: Path, run: Run, base: Base, task: Task) 
     """The config as the run folder keeps it: exact base, decided task, data paths relative to the run folder."""
 
     def move(path: str) -> str:
-        return os.path.relpath(folder / path, run.path)
+        # Real paths: `..` out of a linked folder leads elsewhere than it reads.
+        return os.path.relpath(os.path.realpath(folder / Path(path).expanduser()), os.path.realpath(run.path))
 
     config = resolved.config
     data: dict[str, Any] = {

@@ -32,6 +32,10 @@ from exactune.errors import RunError
 __all__ = ["Run", "append_jsonl", "read_json", "read_jsonl", "replace_dir", "write_json", "write_jsonl", "write_text"]
 
 MARKER = "config.yaml"
+FIRST = "recipe.json"
+"""Written first; a folder that has it and nothing foreign is a run, even one that was killed early."""
+OWN = {MARKER, FIRST, "env.json", "data.json", "findings.json", "train", "checkpoints", "adapter", "model", "eval",
+       "diagnosis.json", "report.html"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,9 @@ class Run:
         run = cls(Path(path))
         run.ensure_free(overwrite=overwrite)
         try:
-            if run.config.is_file():
-                shutil.rmtree(run.path)
             run.path.mkdir(parents=True, exist_ok=True)
+            for entry in run.path.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         except OSError as error:
             raise _unwritable(run.path, error) from error
         return run
@@ -130,15 +134,18 @@ class Run:
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file. Name a folder with --output DIR or `output_dir:`.")
-        if self.config.is_file():
-            if not overwrite:
-                raise RunError(
-                    f"{self.path} already holds a run. Continue it with --resume, replace it with --overwrite, "
-                    "or choose another folder with --output DIR."
-                )
-        elif self.path.is_dir() and any(self.path.iterdir()):
+        entries = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
+        foreign = sorted(name for name in entries - OWN if not name.endswith((".tmp", ".old")))
+        if foreign or (entries and FIRST not in entries):
+            found = f" ({', '.join(foreign[:3])})" if foreign else ""
             raise RunError(
-                f"{self.path} is not empty and not a run, so it is left alone. Choose another folder with --output DIR."
+                f"{self.path} holds other files than a run's{found}, so it is left alone. "
+                "Move them away, or choose another folder with --output DIR."
+            )
+        if entries and not overwrite:
+            raise RunError(
+                f"{self.path} already holds a run. Continue it with --resume, replace it with --overwrite, "
+                "or choose another folder with --output DIR."
             )
         existing = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         # A real attempt: permission bits say nothing for root or on read-only mounts.

@@ -79,11 +79,20 @@ BAD: dict[str, tuple[Callable[[Path], Dataset], list[int | None]]] = {
     "D205": (fixed(dataset([("x", "a"), ("好吃", "a")], [("y", "a")], [("好吃。", "b")])), [2]),
     "D301": (fixed(dataset([("x", "a"), ("y", "a")])), [None]),
     "D302": (fixed(dataset(labelled(), [("new", "a"), ("newer", "c")])), [2]),
+    "D401": (fixed(dataset([*[(str(n), '{"a": 1}') for n in range(9)], ("x", '{"a": 1')])), [10]),
     "D501": (
         fixed(replace(dataset([("x", "a"), ("long", "b")]), tokens=lambda e: Probe(len(e.input), 3, e.answer))),
         [2],
     ),
     "D505": (fixed(replace(dataset([("x", "a"), ("y", "B")]), tokens=lambda e: Probe(1, 3, e.answer.lower()))), [2]),
+    "D506": (
+        fixed(
+            replace(
+                dataset([("x", "a"), ("y", "B")]), tokens=lambda e: Probe(1, 3, e.answer, ("<s>",) * (e.input == "y"))
+            )
+        ),
+        [2],
+    ),
     "D702": (fixed(dataset(labelled(99))), [None]),
 }
 

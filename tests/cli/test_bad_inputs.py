@@ -12,7 +12,7 @@ import pytest
 
 from exactune.cli import main
 
-from conftest import rows, write_jsonl
+from made import rows, write_jsonl
 
 
 def run(*arguments: str) -> int:
@@ -127,14 +127,20 @@ def test_eval_rows_in_train(refused: Callable[..., str], tmp_path: Path) -> None
 
 def test_folder_of_another_run(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.yaml").write_text("model: mini\n")
+    (tmp_path / "run" / "recipe.json").write_text("{}")
     assert "already holds a run" in refused()
 
 
 def test_a_folder_that_is_no_run_is_never_overwritten(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("years of work")
-    assert "is not empty and not a run" in refused("--overwrite")
+    assert "holds other files than a run's (thesis.txt)" in refused("--overwrite")
+
+
+def test_a_project_folder_is_never_overwritten(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("somebody's own")
+    assert "holds other files" in refused("--overwrite", "--output", str(tmp_path))
+    assert (tmp_path / "train.jsonl").is_file()
 
 
 def test_output_that_is_a_file(refused: Callable[..., str], tmp_path: Path) -> None:

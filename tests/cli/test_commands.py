@@ -45,7 +45,9 @@ def test_the_main_job_then_eval_predict_report_and_gate(
     assert (tmp_path / "run" / "report.html").is_file()
 
     assert run("train", str(config), "--overwrite", "--set", "gate={accuracy: 1.01}") == 1
-    assert "failed: accuracy" in capsys.readouterr().out
+    assert "failed: accuracy" in capsys.readouterr().err
+    assert run("eval", folder) == 1
+    assert run("eval", folder, "--data", str(tmp_path / "eval.jsonl")) == 0
 
 
 def test_dry_run_writes_nothing(task: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

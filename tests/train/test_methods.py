@@ -50,7 +50,7 @@ def trajectory(folder: Path, lora: LoraSettings | None, batch: int, accumulate: 
     model = make_trainable(tiny.model(len(tokenizer)), lora, 0)
     rows = encoded(32)
     if stock:
-        arguments = methods._arguments(training, folder) | {"save_strategy": "no"}
+        arguments = methods._arguments(training, len(rows), folder) | {"save_strategy": "no"}
         dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
         trainer = SFTTrainer(
             model=model, args=methods.SFTConfig(**arguments), train_dataset=dataset, processing_class=tokenizer,

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=2048)
     parser.add_argument("--matrix-lr", type=float, default=0.01)
     parser.add_argument("--embedding-lr", type=float, default=0.003)
-    parser.add_argument("--repeat-share", type=float, default=0.2, help="share of updates that teach copying")
+    parser.add_argument("--repeat-share", type=float, default=0.0, help="share of updates that teach copying")
     parser.add_argument("--learning-rate-factor", type=float, default=300)
     parser.add_argument("--lora-target-modules", nargs="*", default=[])
     parser.add_argument("--threads", type=int, default=1, help="torch threads; more than one only on idle cores")

@@ -26,7 +26,7 @@ def model_card(
         tokenizer: Its tokenizer.
         bits: Held-out bits per byte, per language.
         given: Name, learning rates and seed of the run.
-        work: Folder with `metrics.jsonl`, `leakage.json` and the token arrays.
+        work: Folder with `metrics.jsonl`, `leakage.json`, the token arrays and perhaps a person's `notes.md`.
     """
     log = _metrics(work)
     config = learner.model.config
@@ -48,6 +48,8 @@ def model_card(
         "tokens": f"{learner.tokens:,}",
         "text_tokens": f"{_tokens(log, 'text'):,}",
         "chat_tokens": f"{_tokens(log, 'chat'):,}",
+        "repeat_tokens": f"{_tokens(log, 'repeat'):,}",
+        "notes": _notes(work),
         "steps": f"{learner.step:,}",
         "minutes": round(sum(row["seconds"] for row in log) / 60),
         "fertility": "\n".join(_fertility(work, tokenizer, language) for language in LANGUAGES),
@@ -90,6 +92,11 @@ def _fertility(work: Path, tokenizer: Tokenizer, language: str) -> str:
     text = tokenizer.decode(ids)
     count = sum(token != tokenizer.token_to_id(PAD) for token in ids)
     return f"| {_NAMES[language]} | {count / len(text):.2f} | {len(text.encode()) / count:.2f} |"
+
+
+def _notes(work: Path) -> str:
+    path = work / "notes.md"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _dropped(work: Path) -> str:

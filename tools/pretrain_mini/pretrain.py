@@ -63,7 +63,7 @@ class Settings:
     matrix_lr: float = 0.01
     embedding_lr: float = 0.003
     text_share: float = 0.25
-    repeat_share: float = 0.2
+    repeat_share: float = 0.0
     learning_rate_factor: float = 300
     lora_target_modules: tuple[str, ...] = ()
     seed: int = 0

@@ -18,6 +18,7 @@ from tools.pretrain_mini.learner import Learner
 from tools.pretrain_mini.muon import orthogonalize
 from tools.pretrain_mini.network import entries_for, hidden_states, rotary
 from tools.pretrain_mini.pretrain import Settings, pretrain
+from tools.pretrain_mini.repeats import Repeats
 from tools.pretrain_mini.schedule import Schedule
 from tools.pretrain_mini.shape import new_model
 from tools.pretrain_mini.vocabulary import train_tokenizer
@@ -132,6 +133,18 @@ def test_schedule_warms_up_stays_and_decays() -> None:
     schedule = Schedule(1_000_000, 1_000_000, warmup_tokens=100_000)
     assert schedule.scale(0) < 1e-4 and schedule.scale(100_000) == schedule.scale(1_200_000) == 1.0
     assert schedule.scale(1_999_999) == schedule.floor
+
+
+class _Windows:
+    def batch(self, before: int, tokens: int, length: int) -> Batch:
+        return Batch(torch.randint(0, 300, (tokens // length, length)), torch.empty(0))
+
+
+def test_what_a_repeated_span_teaches_stands_earlier_in_its_row() -> None:
+    batch = Repeats(_Windows(), 320, seed=0).batch(3, 1024)
+    for ids, targets in zip(batch.ids, batch.targets, strict=True):
+        learned = targets[targets != IGNORE]
+        assert torch.equal(learned, ids[1 : len(learned) + 1]) and len(learned) >= 5
 
 
 def test_even_cuts_cover_everything() -> None:

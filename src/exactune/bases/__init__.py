@@ -58,7 +58,7 @@ def find_base(model: str) -> Base:
     if path.is_dir():
         return _local(path.absolute(), model)
     if not model.strip() or model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise ModelError(f"model `{model}`: no such folder. {_KNOWN}")
+        raise ModelError(f"model `{model}`: no such folder (from the working directory). {_KNOWN}")
     return Base(model, model)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exactune.checks.answers import label_only_in_eval, one_label
+from exactune.checks.answers import label_only_in_eval, not_json, one_label
 from exactune.checks.dataset import Dataset, Probe, drop_located
 from exactune.checks.rows import empty_answer, empty_prompt, no_answer, unknown_format, unreadable_row, wrong_roles
 from exactune.checks.size import too_few_rows
-from exactune.checks.tokens import answer_not_reproduced, row_too_long
+from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, row_too_long
 from exactune.checks.twins import conflicting_answers, eval_row_in_train, exact_duplicate
 from exactune.errors import ConfigError
 from exactune.rules import Finding, Rule, Severity, run_rules, worst_first
@@ -31,8 +31,10 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D205", "eval-row-in-train", Severity.ERROR, eval_row_in_train),
     Rule("D301", "one-label", Severity.ERROR, one_label),
     Rule("D302", "label-only-in-eval", Severity.WARNING, label_only_in_eval),
+    Rule("D401", "not-json", Severity.WARNING, not_json),
     Rule("D501", "row-too-long", Severity.ERROR, row_too_long),
     Rule("D505", "answer-not-reproduced", Severity.ERROR, answer_not_reproduced),
+    Rule("D506", "control-token-in-text", Severity.WARNING, control_token_in_text),
     Rule("D702", "too-few-rows", Severity.WARNING, too_few_rows),
 )
 

@@ -1,7 +1,8 @@
-"""Rules about the answers as a whole (D3xx)."""
+"""Rules about the answers as a whole (D3xx) and their form (D4xx)."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ from exactune.data.words import count, excerpt, unique
 from exactune.rules import Finding, Rule
 from exactune.types import Location
 
-__all__ = ["label_only_in_eval", "one_label"]
+__all__ = ["label_only_in_eval", "not_json", "one_label"]
 
 
 def one_label(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
@@ -68,4 +69,45 @@ def label_only_in_eval(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Findin
             f"{count(len(unseen), 'eval or test row')} with an answer that no training row has: {named}{more}",
             locations=unique(example.location for example in unseen),
             evidence={"labels": dict(labels.most_common())},
+        )
+
+
+MOSTLY = 0.8
+"""Share of JSON answers in training from which the others count as broken."""
+
+
+def _is_json(answer: str) -> bool:
+    try:
+        return isinstance(json.loads(answer), (dict, list))
+    except (ValueError, RecursionError):
+        return False
+
+
+def not_json(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
+    """An answer that is not JSON where most are.
+
+    What it does:
+        Where at least 80% of the training answers are a JSON object or array, finds the answers that are not, in every
+        split.
+
+    Why it matters:
+        The model learns to write broken JSON some of the time, and a right answer in evaluation counts as wrong.
+
+    Example:
+        train.jsonl:40 has the answer {"sentiment": "正面"
+        all others look like {"sentiment": "正面"}
+
+    Fix:
+        Write the answer as one strict JSON value.
+    """
+    train = dataset.splits.train
+    if sum(_is_json(example.answer) for example in train) < MOSTLY * len(train) or not train:
+        return
+    broken = [example for _, rows in dataset.named_splits for example in rows if not _is_json(example.answer)]
+    if broken:
+        first = broken[0]
+        yield rule.finding(
+            f"{count(len(broken), 'answer')} not JSON where the others are: {first.location} {excerpt(first.answer)!r}",
+            locations=unique(example.location for example in broken),
+            evidence={"rows": len(broken)},
         )

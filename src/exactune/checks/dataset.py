@@ -23,11 +23,13 @@ class Probe:
         tokens: Of the whole row: prompt, answer and stop token.
         limit: How many a row may have.
         decoded: The answer's ids turned back into text.
+        control: Control tokens of the chat template that stand in the row's own text.
     """
 
     tokens: int
     limit: int
     decoded: str
+    control: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

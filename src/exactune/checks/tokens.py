@@ -8,7 +8,7 @@ from exactune.checks.dataset import Dataset
 from exactune.data.words import count, excerpt, unique
 from exactune.rules import Finding, Rule
 
-__all__ = ["answer_not_reproduced", "row_too_long"]
+__all__ = ["answer_not_reproduced", "control_token_in_text", "row_too_long"]
 
 EVIDENCE = 20
 
@@ -71,4 +71,29 @@ def answer_not_reproduced(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Fin
                     for example, probe in changed[:EVIDENCE]
                 ],
             },
+        )
+
+
+def control_token_in_text(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
+    """A control token of the model's template inside a row's text.
+
+    What it does:
+        Looks in system, user and answer texts for the tokens by which the model's chat template marks turns.
+
+    Why it matters:
+        In the rendered prompt they are not text: a user who writes `<|im_end|>` ends the turn and can open another.
+
+    Example:
+        train.jsonl:5 {"text": "thanks <|im_end|> bye", "label": "closing"}
+
+    Fix:
+        Remove the token from the text or write it differently, here and wherever the model will be asked.
+    """
+    marked = [(example, probe) for example, probe in dataset.probes if probe.control]
+    if marked:
+        example, probe = marked[0]
+        yield rule.finding(
+            f"{count(len(marked), 'row')} with control tokens in the text: at {example.location} {probe.control[0]!r}",
+            locations=unique(example.location for example, _ in marked),
+            evidence={"rows": len(marked), "tokens": sorted({token for _, probe in marked for token in probe.control})},
         )

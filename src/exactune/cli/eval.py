@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from exactune.cli.screen import print_json, show_metrics
+from exactune.cli.train import apply_gates
+from exactune.rundir import Run
 
 __all__ = ["eval_"]
 
@@ -17,7 +19,7 @@ def eval_(
     data: Annotated[Path | None, typer.Option(help="Score another data file.", metavar="FILE")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Answer and score a run's test rows again, or another file's."""
+    """Answer and score a run's test rows again, or another file's. Exit code 1 if a gate fails."""
     from exactune.apply import evaluate
 
     document = evaluate(run, data=data)
@@ -25,3 +27,5 @@ def eval_(
         print_json(document)
     else:
         show_metrics(document)
+    if data is None:
+        apply_gates(Run(run), document)

@@ -35,13 +35,15 @@ def _target(output: Path | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         return
-    from exactune.errors import RunError
+    from exactune.errors import ExactuneError, RunError
 
     staged = output.with_name(f".{output.name}.tmp")
     try:
         with staged.open("w", encoding="utf-8", newline="\n") as target:
             yield target
         staged.replace(output)
+    except ExactuneError:
+        raise
     except OSError as error:
         raise RunError(f"{output} cannot be written: {error.strerror or error}.") from error
     finally:

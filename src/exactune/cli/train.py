@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from exactune.cli.screen import TrainingScreen, out, show_metrics
+from exactune.cli.screen import TrainingScreen, err, out, show_metrics
 from exactune.rundir import Run, read_json
 
-__all__ = ["train"]
+__all__ = ["apply_gates", "train"]
 
 
 def train(
@@ -42,15 +43,20 @@ def train(
 
 
 def finish(run: Run) -> None:
-    """Show the figures and where they are; exit code 1 if a gate failed."""
-    from exactune.evaluate.gate import failed_gates
-    from exactune.layers import read_patch, resolve
-
+    """Show the figures and where they are."""
     document = read_json(run.metrics)
     show_metrics(document)
     out.print(f"run     {run.path}\nreport  {run.report}", markup=False)
+    apply_gates(run, document)
+
+
+def apply_gates(run: Run, document: Mapping[str, Any]) -> None:
+    """Name the gates of the run that the figures fail; exit code 1 if there are any."""
+    from exactune.evaluate.gate import failed_gates
+    from exactune.layers import read_patch, resolve
+
     failures = failed_gates(resolve([read_patch(run.config)]).config.gate, document)
     for failure in failures:
-        out.print(f"gate    {failure}", markup=False)
+        err.print(f"gate    {failure}", markup=False)
     if failures:
         raise typer.Exit(1)

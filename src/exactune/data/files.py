@@ -76,6 +76,7 @@ def _matches(pattern: str, base: Path) -> list[Path]:
         return [path]
     if not _GLOB.search(pattern):
         return []
+    # `root_dir` is taken literally, whatever characters the folder's name has.
     found = sorted(glob.glob(os.path.expanduser(pattern), root_dir=base, recursive=True))
     return [base / name for name in found if (base / name).is_file()]
 

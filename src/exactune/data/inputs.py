@@ -20,11 +20,12 @@ TEXT_KEYS = ("input", "text", "prompt")
 """A row with none of the formats' other keys holds its user text under one of these."""
 
 
-def read_inputs(path: Path) -> list[tuple[str, Input]]:
+def read_inputs(path: Path, columns: Mapping[str, str]) -> list[tuple[str, Input]]:
     """The inputs of a data file in any training format, its answers (if any) left aside.
 
     Args:
         path: JSONL, CSV or TSV; ``-`` is standard input.
+        columns: ``data.columns`` of the run; names the input where it cannot be recognised.
 
     Returns:
         ``(id, input)`` per row: a bare user text, or message dicts.
@@ -38,7 +39,7 @@ def read_inputs(path: Path) -> list[tuple[str, Input]]:
     inputs: list[tuple[str, Input]] = []
     for row in found.rows:
         try:
-            inputs.append((str(row.location), _input(row.value)))
+            inputs.append((str(row.location), _input(row.value, columns)))
         except RowError as error:
             problems.append(Problem(error.code, error.reason, row.location))
     if problems:
@@ -46,11 +47,18 @@ def read_inputs(path: Path) -> list[tuple[str, Input]]:
     return inputs
 
 
-def _input(row: Mapping[str, Any]) -> Input:
+def _input(row: Mapping[str, Any], columns: Mapping[str, str]) -> Input:
+    if columns.get("input") in row:
+        return _turns({**row, columns["output"]: "-"}, columns)
     text = next((row[key] for key in TEXT_KEYS if isinstance(row.get(key), str)), None)
     if text is not None and text.strip() and not {"instruction", "messages", "conversations", "system"} & row.keys():
         return str(text)
-    prompt = convert_row(_with_answer(row)).prompt
+    return _turns(_with_answer(row))
+
+
+def _turns(row: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+    """The prompt of a complete row; an empty system message is left to the artifact."""
+    prompt = convert_row(row, columns).prompt
     turns = [{"role": message.role, "content": message.content} for message in prompt]
     return turns if turns[0]["content"] else turns[1:]
 

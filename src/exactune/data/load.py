@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -130,7 +131,7 @@ def _short_names(files: Sequence[DataFile]) -> list[str]:
 
     Ids are made of these: a path as shown depends on the working directory, and the ids of a run must not.
     """
-    parts = [file.path.absolute().parts for file in files]
+    parts = [Path(os.path.realpath(file.path)).parts for file in files]
     depth = 1
     while len({path[-depth:] for path in parts}) < len(set(parts)):
         depth += 1

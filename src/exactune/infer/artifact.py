@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors import safe_open
 from transformers import PreTrainedModel
 
 from exactune.bases import Base, find_base
@@ -49,7 +50,9 @@ class Artifact:
         """The turns for one input: a user text gets the run's system message and user prefix; messages are taken as
         they are."""
         if isinstance(text, str):
-            return (Message("system", self.card["system"]), Message("user", self.card["user_prefix"] + text))
+            head = self.card["user_prefix"]
+            user = text if text.startswith(head) else head + text
+            return (Message("system", self.card["system"]), Message("user", user))
         turns = tuple(Message(turn["role"], turn["content"]) for turn in text)  # type: ignore[arg-type]
         return turns if turns and turns[0].role == "system" else (Message("system", self.card["system"]), *turns)
 
@@ -84,6 +87,7 @@ def save_artifact(
     task: Task,
     examples: Sequence[Example],
     majority: str,
+    columns: Mapping[str, str],
     max_new_tokens: int,
 ) -> None:
     """Write an adapter or a model with everything it needs to answer the same elsewhere; safetensors and JSON only.
@@ -97,6 +101,7 @@ def save_artifact(
         task: What its answers mean.
         examples: Training rows; the first ones become golden tokens.
         majority: The most frequent training answer, the simplest baseline.
+        columns: ``data.columns``, for inputs to come.
         max_new_tokens: Where a generation is cut and called ``no_stop``.
     """
     model.save_pretrained(folder, safe_serialization=True)
@@ -112,6 +117,7 @@ def save_artifact(
         "system": system,
         "user_prefix": user_prefix,
         "majority": majority,
+        "columns": dict(columns),
         "max_new_tokens": max_new_tokens,
         "golden": golden(template, examples),
     }
@@ -121,11 +127,12 @@ def save_artifact(
 def _common_frame(examples: Sequence[Example]) -> tuple[str, str]:
     """The system message and the head of the user turn that a bare text needs to look like a training row.
 
-    The head is the lines all user turns begin with: the instruction of instruction rows.
+    The head is the lines all user turns of instruction rows begin with: their instruction.
     """
     systems = {example.prompt[0].content for example in examples}
     common = os.path.commonprefix([row.prompt[1].content for row in examples])  # noqa: RUF071 - by characters
-    head = common[: common.rfind("\n") + 1] if len(examples) > 1 else ""
+    is_instruction = len(examples) > 1 and all(row.format == "instruction" for row in examples)
+    head = common[: common.rfind("\n") + 1] if is_instruction else ""
     return (systems.pop() if len(systems) == 1 else ""), head
 
 
@@ -145,9 +152,10 @@ def load_artifact(folder: Path) -> Artifact:
         model, base_template = load_base(base)
         _same_weights(folder, card, base, model)
         loaded = PeftModel.from_pretrained(model, folder)
+        _same_tensors(folder, loaded)
     else:
         base = Base(str(folder), str(folder))
-        loaded, base_template = load_base(base)
+        loaded, base_template = load_base(base, full=True)
     template = Template.load(Base(str(folder), str(folder)), base_template.stop_ids)
     verify(template, card["golden"])
     return Artifact(loaded.eval(), template, task_from_config(card["task"]), card)
@@ -161,6 +169,18 @@ def _base_of(folder: Path, card: Mapping[str, Any]) -> Base:
             f"{folder} is an adapter over `{card['base']['name']}`, and that base is missing. "
             "Put it back, or train again on another base."
         ) from error
+
+
+def _same_tensors(folder: Path, loaded: PeftModel) -> None:
+    """PEFT only warns of missing adapter tensors and leaves them as they start: without effect."""
+    with safe_open(folder / "adapter_model.safetensors", "pt") as file:
+        stored = set(file.keys())
+    wanted = set(get_peft_model_state_dict(loaded))
+    if stored != wanted:
+        raise ModelError(
+            f"{folder}: the adapter has {len(stored)} tensors, {len(stored ^ wanted)} of them missing or unexpected "
+            f"({min(stored ^ wanted)}). Copy it again, or train again."
+        )
 
 
 def _same_weights(folder: Path, card: Mapping[str, Any], base: Base, model: PreTrainedModel) -> None:

@@ -121,7 +121,8 @@ def answer_loss(
     try:
         for batch in _batches([len(row) for row in rows], batch_size):
             encoded = [rows[index] for index in batch]
-            total += float(answer_nll(model, {name: value.to(device) for name, value in collate(encoded).items()}))
+            padded = collate([row.input_ids for row in encoded], [row.labels for row in encoded])
+            total += float(answer_nll(model, {name: value.to(device) for name, value in padded.items()}))
             tokens += sum(len(row.answer_ids) for row in encoded)
             advance(len(batch))
     finally:

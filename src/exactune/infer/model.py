@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from exactune.bases import Base
 from exactune.errors import ModelError
 from exactune.render.template import Template, model_not_loaded
 
-__all__ = ["default_device", "describe_device", "load_base", "weights_digest"]
+__all__ = ["context_length", "default_device", "describe_device", "load_base", "weights_digest"]
 
 
 def default_device() -> torch.device:
@@ -36,16 +36,22 @@ def describe_device(device: torch.device) -> str:
     return f"{device.type} ({torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
 
 
-def load_base(base: Base) -> tuple[PreTrainedModel, Template]:
+def load_base(base: Base, *, full: bool = False) -> tuple[PreTrainedModel, Template]:
     """A base model on the default device, in evaluation mode, and its template.
+
+    Args:
+        base: Where it is.
+        full: Whether its own weights are (or were) trained. They are then float32: in bfloat16 most updates of a
+            fine-tuning learning rate round to nothing.
 
     Raises:
         ModelError: There is no such model, it is broken, or its weights do not fit its config.
     """
     device = default_device()
+    dtype = torch.float32 if full else default_dtype(device)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
-            base.location, dtype=default_dtype(device), trust_remote_code=False, output_loading_info=True
+            base.location, dtype=dtype, trust_remote_code=False, output_loading_info=True
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(model_not_loaded(base.name, error)) from error
@@ -61,6 +67,19 @@ def _stop_ids(model: PreTrainedModel) -> list[int]:
     if value is None:
         return []
     return list(value) if isinstance(value, list) else [value]
+
+
+def context_length(base: Base) -> int | None:
+    """The longest sequence the model has positions for, as its config says; ``None`` if it does not.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    try:
+        config = AutoConfig.from_pretrained(base.location, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(model_not_loaded(base.name, error)) from error
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def weights_digest(base: Base, model: PreTrainedModel) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from exactune.render.template import IGNORED, Encoded
+from exactune.render.template import IGNORED
 
 __all__ = ["answer_nll", "collate", "pad_left", "pad_prompts"]
 
@@ -30,9 +30,9 @@ def pad_prompts(rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
     return {"input_ids": pad_left(rows), "attention_mask": mask, "position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
 
 
-def collate(rows: Sequence[Encoded]) -> dict[str, torch.Tensor]:
-    """:func:`pad_prompts` of whole rows, and ``labels`` with everything but the answers ignored."""
-    return {**pad_prompts([row.input_ids for row in rows]), "labels": pad_left([row.labels for row in rows], IGNORED)}
+def collate(input_ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+    """:func:`pad_prompts` of whole rows, and their ``labels`` with padding ignored, int64 ``[batch, time]``."""
+    return {**pad_prompts(input_ids), "labels": pad_left(labels, IGNORED)}
 
 
 def answer_nll(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -85,6 +85,7 @@ class Template:
         self.stop_id = self._turn_stop()
         extra = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
         self.stop_ids: tuple[int, ...] = tuple(dict.fromkeys([self.stop_id, *extra, *generation_stop_ids]))
+        self.control_tokens: tuple[str, ...] = tuple(sorted(self.tokenizer.all_special_tokens))
         self._refuse_double_bos()
 
     @classmethod

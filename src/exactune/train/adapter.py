@@ -31,7 +31,10 @@ def make_trainable(model: PreTrainedModel, lora: LoraSettings | None, seed: int)
         target_modules=lora.target_modules,
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, settings)
+    try:
+        return get_peft_model(model, settings)
+    except ValueError as error:
+        raise ConfigError(f"lora: {error}") from error
 
 
 def _refuse_unknown_modules(model: torch.nn.Module, targets: list[str] | str) -> None:

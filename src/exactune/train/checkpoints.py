@@ -29,7 +29,7 @@ class CheckpointFolder(TrainerCallback):
 
 
 def _complete(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"))
+    return sorted(folder.glob("step-*"), key=step_of)
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +15,7 @@ from exactune.errors import Interrupted
 from exactune.render.template import Encoded
 from exactune.rundir import Run, read_jsonl, write_jsonl
 from exactune.train.checkpoints import CheckpointFolder, latest_checkpoint, step_of
-from exactune.train.judge import Best, Judge
+from exactune.train.judge import Best, Judge, TrainingOver
 from exactune.train.methods import sft_trainer
 from exactune.train.stop import listening
 from exactune.train.watch import Watch
@@ -88,7 +89,8 @@ def fit(job: Job, *, resume: bool = False) -> Best:
         watch = Watch(job.run.train_metrics, len(job.rows), stop, job.display.step)
         callbacks = [watch, judge, CheckpointFolder()]
         trainer = sft_trainer(job.model, job.tokenizer, job.rows, job.training, job.run.checkpoints, callbacks)
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with contextlib.suppress(TrainingOver):
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         if stop.signal_number is not None:
             step = trainer.state.global_step
             raise Interrupted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from exactune.config import TrainingConfig
+from exactune.errors import TrainingError
 from exactune.rundir import append_jsonl, read_jsonl
 from exactune.tasks import better
 from exactune.train.stop import StopEvaluation, StopRequest
 
-__all__ = ["Best", "Judge"]
+__all__ = ["Best", "Judge", "TrainingOver"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,17 @@ class Best:
         step: Optimizer step.
         epoch: Epochs trained by then.
         value: Of the metric that decides.
+        loss: Eval loss; breaks ties.
     """
 
     step: int
     epoch: float
     value: float
+    loss: float
+
+
+class TrainingOver(Exception):
+    """Raised at the start of a resumed training that has nothing left to do; it never leaves ``fit``."""
 
 
 class Judge(TrainerCallback):
@@ -71,22 +79,33 @@ class Judge(TrainerCallback):
 
     def _note(self, step: int, epoch: float, metrics: Mapping[str, float]) -> bool:
         """Take an evaluation into account; whether it is the best so far."""
-        value = metrics[self.metric]
-        is_best = self.best is None or better(self.metric, value, self.best.value)
+        value, loss = metrics[self.metric], metrics["loss"]
+        # On few eval rows metrics tie often; then the lower loss is the better model.
+        is_best = self.best is None or (
+            loss < self.best.loss if value == self.best.value else better(self.metric, value, self.best.value)
+        )
         self.judged_step = step
         self.stale = 0 if is_best else self.stale + 1
         if is_best:
-            self.best = Best(step, epoch, value)
+            self.best = Best(step, epoch, value, loss)
         return is_best
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Make up for an evaluation that was interrupted: its epoch is over, its line is missing."""
-        if state.global_step and float(state.epoch or 0).is_integer() and self.judged_step < state.global_step:
+        """On resume: make up for an evaluation that was interrupted, and do not train on what was over.
+
+        Raises:
+            TrainingOver: The steps are done, or early stopping had decided.
+        """
+        if not state.global_step:
+            return
+        steps_done = state.global_step >= state.max_steps
+        if self.judged_step < state.global_step and (steps_done or float(state.epoch or 0).is_integer()):
             self._judge(state, control, kwargs["model"])
-        elif state.global_step:
-            self._decide(state, control)
+        self._decide(state, control)
+        if steps_done or control.should_training_stop:
+            raise TrainingOver
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -102,6 +121,11 @@ class Judge(TrainerCallback):
         except StopEvaluation:
             control.should_save = control.should_training_stop = True
             return
+        if not math.isfinite(metrics["loss"]):
+            raise TrainingError(
+                f"step {state.global_step}: the eval loss is {metrics['loss']}; nothing of it is kept. "
+                "Lower training.learning_rate, or raise training.warmup_ratio."
+            )
         is_best = self._note(state.global_step, epoch, metrics)
         # Weights first: a line without its weights would be a best that cannot be published.
         if is_best:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 
 from exactune.config import TrainingConfig
-from exactune.render.batch import answer_nll, pad_left, pad_prompts
+from exactune.errors import ConfigError, MissingExtra
+from exactune.render.batch import answer_nll, collate
 from exactune.render.template import IGNORED, Encoded
 
-__all__ = ["AnswerTrainer", "sft_trainer"]
+__all__ = ["AnswerTrainer", "refuse_unknown_trackers", "sft_trainer"]
 
 
 class AnswerTrainer(SFTTrainer):
@@ -42,9 +45,22 @@ class AnswerTrainer(SFTTrainer):
 
 
 def _collate(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
-    """A left-padded batch of dataset rows."""
-    batch = pad_prompts([row["input_ids"] for row in rows])
-    return {**batch, "labels": pad_left([row["labels"] for row in rows], IGNORED)}
+    return collate([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+
+
+def refuse_unknown_trackers(names: Sequence[str]) -> None:
+    """Say early that a tracker is unknown or not installed.
+
+    Raises:
+        ConfigError: transformers has no such tracker.
+        MissingExtra: Its package is not installed.
+    """
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
+            raise ConfigError(f"`training.report_to`: no tracker is called {name!r}. Known: {known}.")
+        if name not in get_available_reporting_integrations():
+            raise MissingExtra(f"`training.report_to`: {name} is not installed. Run `pip install {name}`.")
 
 
 def sft_trainer(
@@ -68,7 +84,7 @@ def sft_trainer(
     dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
     trainer = AnswerTrainer(
         model=model,
-        args=SFTConfig(**_arguments(training, output_dir)),
+        args=SFTConfig(**_arguments(training, len(rows), output_dir)),
         train_dataset=dataset,
         data_collator=_collate,
         processing_class=tokenizer,
@@ -79,8 +95,12 @@ def sft_trainer(
     return trainer
 
 
-def _arguments(training: TrainingConfig, output_dir: Path) -> dict[str, Any]:
+def _arguments(training: TrainingConfig, rows: int, output_dir: Path) -> dict[str, Any]:
     cuda = torch.cuda.is_available()
+    batch = training.per_device_train_batch_size * training.gradient_accumulation_steps
+    steps = math.ceil(rows / batch) * training.num_epochs.maximum
+    # Warm-up starts at rate 0 and lasts a whole step at least: in a run of few steps it would be all there is.
+    warmup = training.warmup_ratio if training.warmup_ratio * steps >= 1 else 0.0
     return {
         "output_dir": str(output_dir),
         "num_train_epochs": training.num_epochs.maximum,
@@ -89,7 +109,7 @@ def _arguments(training: TrainingConfig, output_dir: Path) -> dict[str, Any]:
         "per_device_train_batch_size": training.per_device_train_batch_size,
         "gradient_accumulation_steps": training.gradient_accumulation_steps,
         # A value below 1 is a share of the steps; there is no `warmup_ratio` any more.
-        "warmup_steps": training.warmup_ratio,
+        "warmup_steps": warmup,
         "weight_decay": training.weight_decay,
         "max_grad_norm": training.max_grad_norm,
         "gradient_checkpointing": training.gradient_checkpointing,

@@ -71,7 +71,7 @@ class Watch(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Save and stop if asked to; check once that every adapter has moved."""
         self.show(state.global_step, state.max_steps, self.newest)
-        if state.global_step == LIVENESS_STEP:
+        if state.global_step == min(LIVENESS_STEP, state.max_steps):
             refuse_dead_adapters(kwargs["model"])
         if self.stop:
             control.should_save = control.should_training_stop = True
@@ -92,6 +92,6 @@ def refuse_dead_adapters(model: torch.nn.Module) -> None:
     ]
     if dead:
         raise TrainingError(
-            f"{len(dead)} adapter tensors have not moved in {LIVENESS_STEP} steps, first {dead[0]}: "
+            f"{len(dead)} adapter tensors have not moved in the first steps, first {dead[0]}: "
             "they get no gradient. Name layers that the model uses in lora.target_modules."
         )
