@@ -141,3 +141,29 @@ def test_every_field_has_a_docstring() -> None:
 
     for model in {Config, *config_keys()[0].values()}:
         walk(model)
+
+
+def test_only_bare_names_are_looked_for_elsewhere() -> None:
+    for mapping in ({"evaluate": {"seed": 7}}, {"evaluate.seed": 7}, {"training": {"r": 64}}):
+        with pytest.raises(ConfigError, match="unknown key"):
+            parse_mapping(mapping, "file t.yaml")
+
+
+def test_a_key_below_a_mapping_is_merged_into_it() -> None:
+    file = parse_mapping({"gate": {"macro_f1": 0.8}, "data": {"limit": {"train": 5}}}, "file t.yaml")
+    found = resolve([file, parse_assignment("gate.accuracy=0.7"), parse_assignment("data.limit.test=3")])
+    assert found.config.gate == {"macro_f1": 0.8, "accuracy": 0.7}
+    assert found.config.data.limit == {"train": 5, "test": 3}
+
+
+def test_an_empty_block_is_not_none() -> None:
+    with pytest.raises(ConfigError, match="`lora` is empty"):
+        parse_mapping({"lora": None}, "file t.yaml")
+
+
+def test_yaml_merge_keys(tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text("training: &t {seed: 3}\nlora: {r: 8}\nevaluate: {rows: 5}\n")
+    assert read_patch(file).values == {"training.seed": 3, "lora.r": 8, "evaluate.rows": 5}
+    file.write_text("training:\n  <<: {seed: 3}\n  logging_steps: 5\n")
+    assert read_patch(file).values == {"training.seed": 3, "training.logging_steps": 5}

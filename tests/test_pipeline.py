@@ -206,3 +206,127 @@ def test_an_artifact_that_scores_otherwise_than_its_checkpoint_is_refused(
     monkeypatch.setattr(artifacts, "load_base", other_weights)
     with pytest.raises(TrainingError, match="scores loss"):
         exactune.train(task(), assignments=["training.metric_for_best=loss"])
+
+
+def table(folder: Path, name: str, count: int, start: int = 0) -> None:
+    words = [("大漲", "正面"), ("重挫", "負面"), ("持平", "中立")]
+    lines = [f"第{n}號公司股價{words[n % 3][0]},{words[n % 3][1]}" for n in range(start, start + count)]
+    (folder / name).write_text("headline,mood\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_other_rows_are_read_as_the_runs_own(task: Callable[..., Path], tmp_path: Path) -> None:
+    """With the run's columns and instruction, or they would be another question."""
+    for name, count, start in (("train.csv", 24, 0), ("eval.csv", 9, 100), ("test.csv", 12, 200)):
+        table(tmp_path, name, count, start)
+    config = task()
+    text = config.read_text(encoding="utf-8").replace(".jsonl", ".csv")
+    data = "data: {columns: {input: headline, output: mood}, instruction: 判斷情感。,"
+    config.write_text(text.replace("data: {", data), encoding="utf-8")
+    run = exactune.train(config)
+    own = read_json(run.metrics)
+    again = exactune.evaluate(run, data=tmp_path / "test.csv")
+    assert again["metrics"] == own["metrics"]
+    answers = [row["answer"] for row in exactune.predict(run.path, tmp_path / "test.csv")]
+    assert answers == [row["answer"] for row in read_jsonl(run.predictions)]
+
+
+def test_an_instruction_is_put_before_bare_texts_once(task: Callable[..., Path], tmp_path: Path) -> None:
+    for name, count, start in (("train", 24, 0), ("eval", 9, 100), ("test", 12, 200)):
+        items = [
+            {
+                "instruction": "情感？",
+                "input": f"第{n}號股價{'大漲' if n % 2 else '重挫'}",
+                "output": "正面" if n % 2 else "負面",
+            }
+            for n in range(start, start + count)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+    artifact = exactune.load(exactune.train(task()).path)
+    bare, whole = artifact.prompt("第9號股價大漲"), artifact.prompt("情感？\n第9號股價大漲")
+    assert bare == whole
+    assert bare[1].content == "情感？\n第9號股價大漲"
+
+
+def test_a_run_of_one_step_learns(task: Callable[..., Path]) -> None:
+    from safetensors.torch import load_file
+
+    run = exactune.train(task(train=6), assignments=["num_epochs=1"])
+    tensors = load_file(run.adapter / "adapter_model.safetensors")
+    assert all(bool(tensor.any()) for name, tensor in tensors.items() if "lora_B" in name)
+
+
+def test_ties_go_to_the_lower_loss(task: Callable[..., Path]) -> None:
+    run = exactune.train(task(), assignments=["num_epochs=3", "training.learning_rate=1e-5"])
+    evals = [line["eval"] for line in read_jsonl(run.train_metrics) if "eval" in line]
+    assert len({line["macro_f1"] for line in evals}) == 1, "too small a rate to change an answer"
+    assert evals[2]["loss"] < evals[1]["loss"] < evals[0]["loss"]
+    assert read_json(run.train_metrics.with_name("best.json"))["epoch"] == 3
+
+
+def test_a_linked_run_folder_finds_its_rows(task: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "runs").symlink_to(tmp_path / "far" / "away")
+    run = exactune.train(task(), output=str(tmp_path / "runs" / "one"))
+    before = run.metrics.read_bytes()
+    exactune.evaluate(run)
+    assert run.metrics.read_bytes() == before
+
+
+def test_files_that_are_gone_or_swapped_are_noticed(task: Callable[..., Path], tmp_path: Path) -> None:
+    config = task()
+    config.write_text(config.read_text().replace("train: train.jsonl", "train: tr*.jsonl"), encoding="utf-8")
+    (tmp_path / "tr2.jsonl").write_text(
+        '{"text": "另一則大漲", "label": "{\\"sentiment\\": \\"正面\\"}"}\n', encoding="utf-8"
+    )
+    run = exactune.train(config)
+    (tmp_path / "tr2.jsonl").unlink()
+    with pytest.raises(RunError, match=r"tr2\.jsonl"):
+        exactune.train(config, resume=True)
+    (tmp_path / "eval.jsonl").rename(tmp_path / "keep")
+    (tmp_path / "test.jsonl").rename(tmp_path / "eval.jsonl")
+    (tmp_path / "keep").rename(tmp_path / "test.jsonl")
+    with pytest.raises(RunError, match="changed since the run"):
+        exactune.evaluate(run)
+
+
+def test_an_adapter_with_missing_tensors_is_refused(task: Callable[..., Path]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    run = exactune.train(task())
+    file = run.adapter / "adapter_model.safetensors"
+    tensors = load_file(file)
+    save_file(dict(list(tensors.items())[::2]), file)
+    with pytest.raises(ModelError, match="missing or unexpected"):
+        exactune.load(run.path)
+
+
+def test_a_resumed_run_judges_what_was_not_judged_and_trains_no_more(task: Callable[..., Path]) -> None:
+    config, options = task(), ["num_epochs=1.5"]
+    run = exactune.train(config, assignments=options)
+    weights, metrics = run.adapter / "adapter_model.safetensors", list(read_jsonl(run.train_metrics))
+    before = weights.read_bytes()
+    assert len([line for line in metrics if "eval" in line]) == 2
+    run.train_metrics.write_text("".join(json.dumps(line) + "\n" for line in metrics[:-1]), encoding="utf-8")
+    run.train_metrics.with_name("best.json").unlink()
+    exactune.train(config, assignments=options, resume=True)
+    again = list(read_jsonl(run.train_metrics))
+    assert [line["step"] for line in again] == [line["step"] for line in metrics]
+    assert again[-1]["eval"] == metrics[-1]["eval"]
+    assert weights.read_bytes() == before
+
+
+def test_rows_beyond_the_models_positions_are_found_whatever_is_ignored(
+    task: Callable[..., Path], tmp_path: Path
+) -> None:
+    config = task("check: {ignore: [D501], on_error: ignore}\n")
+    train = tmp_path / "train.jsonl"
+    long = {"text": "長" * 400, "label": '{"sentiment": "正面"}'}
+    train.write_text(train.read_text(encoding="utf-8") + json.dumps(long) + "\n", encoding="utf-8")
+    run = exactune.train(config)
+    assert read_json(run.data)["rejected"] == [{"file": str(train), "line": 25, "reason": "D501 row-too-long"}]
+
+
+def test_trackers_are_looked_for_before_anything_is_written(task: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no tracker is called 'foo'"):
+        exactune.train(task(), assignments=["training.report_to=foo"])
+    assert not (tmp_path / "run").exists()

@@ -28,7 +28,8 @@ def main() -> None:
     parser.add_argument("--embedding-lr", type=float, default=0.003)
     parser.add_argument("--repeat-share", type=float, default=0.0, help="share of updates that teach copying")
     parser.add_argument("--learning-rate-factor", type=float, default=300)
-    parser.add_argument("--lora-target-modules", nargs="*", default=[])
+    parser.add_argument("--full-learning-rate-factor", type=float, default=100)
+    parser.add_argument("--lora-target-modules", default="all-linear")
     parser.add_argument("--threads", type=int, default=1, help="torch threads; more than one only on idle cores")
     parser.add_argument("--export-every", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
@@ -39,7 +40,8 @@ def main() -> None:
         schedule=Schedule(int(given.text_tokens), int(given.chat_tokens)),
         batch_tokens=given.batch_tokens, matrix_lr=given.matrix_lr, embedding_lr=given.embedding_lr,
         repeat_share=given.repeat_share,
-        learning_rate_factor=given.learning_rate_factor, lora_target_modules=tuple(given.lora_target_modules),
+        learning_rate_factor=given.learning_rate_factor, full_learning_rate_factor=given.full_learning_rate_factor,
+        lora_target_modules=given.lora_target_modules,
         seed=given.seed, export_every=given.export_every,
     ))  # fmt: skip
 

@@ -44,7 +44,8 @@ class Settings:
         text_share: Share of phase-2 updates that are plain text.
         repeat_share: Share of all updates that are repeated spans.
         learning_rate_factor: Goes to `exactune.json`.
-        lora_target_modules: Goes to `exactune.json`.
+        full_learning_rate_factor: The same for full fine-tuning.
+        lora_target_modules: Layers an adapter on this base needs; goes to `exactune.json` as part of its recipe.
         seed: Of everything drawn.
         save_every: Updates between resume states.
         export_every: Updates between exports of the unfinished model.
@@ -65,7 +66,8 @@ class Settings:
     text_share: float = 0.25
     repeat_share: float = 0.0
     learning_rate_factor: float = 300
-    lora_target_modules: tuple[str, ...] = ()
+    full_learning_rate_factor: float = 100
+    lora_target_modules: str = "all-linear"
     seed: int = 0
     save_every: int = 100
     export_every: int = 400
@@ -155,11 +157,11 @@ def _export(settings: Settings, learner: Learner, tokenizer: Tokenizer, say: Cal
     facts: dict[str, object] = {
         "name": settings.name,
         "learning_rate_factor": settings.learning_rate_factor,
+        "full_learning_rate_factor": settings.full_learning_rate_factor,
+        "recipe": {"lora.target_modules": settings.lora_target_modules},
         "tokens_seen": learner.tokens,
         "parameters": sum(parameter.numel() for parameter in learner.model.parameters()),
     }
-    if settings.lora_target_modules:
-        facts["lora_target_modules"] = list(settings.lora_target_modules)
     given: dict[str, object] = {
         "name": settings.name,
         "matrix_lr": settings.matrix_lr,
