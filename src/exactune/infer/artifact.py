@@ -147,6 +147,10 @@ def load_artifact(folder: Path) -> Artifact:
     if not (folder / CARD).is_file():
         raise RunError(f"{folder}: no artifact here (it has no {CARD}). The run has not finished its first evaluation.")
     card = read_json(folder / CARD)
+    if card["format"] != FORMAT:
+        raise ModelError(
+            f"{folder} has the artifact format {card['format']}; this version reads {FORMAT}. Train again."
+        )
     if card["adapter"]:
         base = _base_of(folder, card)
         model, base_template = load_base(base)

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from exactune.bases import Base
 from exactune.errors import ModelError
+from exactune.render.hub import hub_options
 from exactune.render.template import Template, model_not_loaded
 
 __all__ = ["context_length", "default_device", "describe_device", "load_base", "weights_digest"]
@@ -51,7 +52,7 @@ def load_base(base: Base, *, full: bool = False) -> tuple[PreTrainedModel, Templ
     dtype = torch.float32 if full else default_dtype(device)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
-            base.location, dtype=dtype, trust_remote_code=False, output_loading_info=True
+            base.location, dtype=dtype, output_loading_info=True, **hub_options(base.location)
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(model_not_loaded(base.name, error)) from error
@@ -76,7 +77,7 @@ def context_length(base: Base) -> int | None:
         ModelError: There is no such model.
     """
     try:
-        config = AutoConfig.from_pretrained(base.location, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(base.location, **hub_options(base.location))
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(model_not_loaded(base.name, error)) from error
     return getattr(config.get_text_config(), "max_position_embeddings", None)

@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from exactune.bases import Base
 from exactune.errors import ModelError, TemplateError
+from exactune.render.hub import hub_options
 from exactune.types import Example, Message
 
 __all__ = ["PLAIN_CHAT_TEMPLATE", "Encoded", "Template"]
@@ -188,7 +189,7 @@ def load_tokenizer(location: str | Path, name: str) -> PreTrainedTokenizerBase:
         ModelError: It is not there or cannot be read.
     """
     try:
-        return AutoTokenizer.from_pretrained(str(location), trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(str(location), **hub_options(str(location)))
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(model_not_loaded(name, error)) from error
 
