@@ -13,21 +13,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import tiny
 from made import rows, write_jsonl
 
-SHARED = Path(__file__).parents[1].parent / "shared"
-
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random base model of some thousand parameters."""
     return tiny.save_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """Real data sets for development, where they are at hand."""
-    if not (SHARED / "data").is_dir():
-        pytest.skip("the development data sets are not beside this checkout")
-    return SHARED
 
 
 @pytest.fixture
