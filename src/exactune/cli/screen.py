@@ -74,11 +74,7 @@ def show_metrics(document: Mapping[str, Any]) -> None:
 
 
 class TrainingScreen:
-    """One progress bar: step, loss, newest metric, time left. Without a terminal: a line per evaluation.
-
-    Args:
-        metric: Name of the metric that decides.
-    """
+    """One progress bar: step, loss, newest metric, time left. Without a terminal: a line per evaluation."""
 
     def __init__(self) -> None:
         self.progress = Progress(
@@ -89,7 +85,6 @@ class TrainingScreen:
         self.metric = ""
 
     def __enter__(self) -> TrainingScreen:
-        self.progress.start()
         return self
 
     def __exit__(
@@ -98,7 +93,9 @@ class TrainingScreen:
         self.progress.stop()
 
     def step(self, step: int, steps: int, newest: Mapping[str, float]) -> None:
-        """Move the bar."""
+        """Move the bar; it appears with the first step, below what was said before."""
+        if not self.progress.live.is_started:
+            self.progress.start()
         figures = f"loss {newest['loss']:.3f}" if "loss" in newest else ""
         self.progress.update(self.bar, completed=step, total=steps, figures=f"{figures} {self.metric}".strip())
 
