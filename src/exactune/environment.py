@@ -29,6 +29,6 @@ def versions() -> dict[str, object]:
     return {
         "exactune": __version__,
         "python": sys.version.split()[0],
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in (*PACKAGES, *EXTRAS)},
     }
