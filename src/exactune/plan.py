@@ -16,6 +16,7 @@ from exactune.checks import Dataset, Probe, check_dataset, drop_located
 from exactune.config import Config, TaskConfig
 from exactune.data.load import Loaded, load
 from exactune.data.split import hold_out, stratified_slice
+from exactune.data.words import count
 from exactune.errors import ConfigError, DataError, TemplateError
 from exactune.infer.model import context_length
 from exactune.layers import Resolved, parse_assignment, parse_mapping, read_patch, resolve
@@ -235,7 +236,7 @@ def _apply_policy(config: Config, splits: Splits, findings: Sequence[Finding]) -
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if errors and config.check.on_error == "stop":
         raise DataError(
-            f"the data checks found {len(errors)} kind{'s' * (len(errors) > 1)} of error; nothing was trained.\n"
+            f"the data checks found errors of {count(len(errors), 'kind')}; nothing was trained.\n"
             "Correct the rows, or leave them out with --set check.on_error=skip.",
             errors,
         )

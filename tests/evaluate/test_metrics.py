@@ -99,7 +99,8 @@ def test_certainty_has_no_width() -> None:
 
 def test_json_able() -> None:
     task = ClassificationTask(("a", "b"))
-    json.dumps(summarize(task, scores_of(task, 10, 0.5)), allow_nan=False)
+    summary = summarize(task, scores_of(task, 10, 0.5))
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
 def test_no_scores() -> None:
