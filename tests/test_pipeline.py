@@ -330,3 +330,19 @@ def test_trackers_are_looked_for_before_anything_is_written(task: Callable[..., 
     with pytest.raises(ConfigError, match="no tracker is called 'foo'"):
         exactune.train(task(), assignments=["training.report_to=foo"])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_glob_below_a_folder_with_brackets_is_found_again(base: Path, tmp_path: Path) -> None:
+    from made import rows, write_jsonl
+
+    folder = tmp_path / "v[1]"
+    for name, count, start in (("train-a", 12, 0), ("train-b", 12, 12), ("test", 12, 200)):
+        write_jsonl(folder / f"{name}.jsonl", rows(count, start))
+    (folder / "task.yaml").write_text(
+        f"model: {base}\ndata: {{train: train-*.jsonl, test: test.jsonl}}\ntraining: {{num_epochs: 1}}\n",
+        encoding="utf-8",
+    )
+    run = exactune.train(folder / "task.yaml", output=str(tmp_path / "run"))
+    before = run.metrics.read_bytes()
+    exactune.evaluate(run)
+    assert run.metrics.read_bytes() == before

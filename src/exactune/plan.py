@@ -5,6 +5,7 @@ Config layers, rows, task, recipe, findings and token ids. A plan that cannot wo
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -267,7 +268,12 @@ def _pinned(resolved: Resolved, folder: Path, run: Run, base: Base, task: Task) 
 
     def move(path: str) -> str:
         # Real paths: `..` out of a linked folder leads elsewhere than it reads.
-        return os.path.relpath(os.path.realpath(folder / Path(path).expanduser()), os.path.realpath(run.path))
+        here, there = os.path.realpath(folder), os.path.realpath(run.path)
+        path = os.path.expanduser(path)
+        if (folder / path).exists():
+            return os.path.relpath(os.path.realpath(folder / path), there)
+        # A glob; the folder before it is no part of the pattern, whatever characters its name has.
+        return os.path.join(glob.escape(os.path.relpath(here, there)), path)
 
     config = resolved.config
     data: dict[str, Any] = {

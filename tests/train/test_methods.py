@@ -128,3 +128,20 @@ def test_a_broken_loss_stops_the_run_and_says_where(tmp_path: Path) -> None:
     trainer = methods.sft_trainer(model, tiny.byte_bpe(), encoded(32), training, tmp_path, [watch])
     with pytest.raises(TrainingError, match="step 1: loss is nan"):
         trainer.train()
+
+
+def test_a_broken_eval_loss_keeps_nothing(tmp_path: Path) -> None:
+    from transformers import TrainerControl, TrainerState
+
+    from exactune.train.judge import Judge
+    from exactune.train.stop import StopRequest
+
+    kept: list[object] = []
+    judge = Judge(
+        TrainingConfig(), "loss", lambda _: {"loss": float("nan")}, kept.append, tmp_path / "metrics.jsonl",
+        StopRequest(), lambda *_: None,
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match="the eval loss is nan"):
+        judge.on_epoch_end(None, TrainerState(global_step=3, epoch=1.0), TrainerControl(), model=None)
+    assert kept == []
+    assert not (tmp_path / "metrics.jsonl").exists()
