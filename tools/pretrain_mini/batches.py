@@ -11,9 +11,6 @@ from torch import Tensor
 
 from .tokens import load
 
-IGNORE = -100
-"""Target of a position that is not learned from."""
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -21,16 +18,24 @@ class Batch:
 
     Attributes:
         ids: int64 [batch, time].
-        targets: int64 [batch, time], the next token or `IGNORE`.
+        targets: int64 [batch, time], the next token.
+        weights: float32 [batch, time], of each position's cross-entropy in the loss; zero where nothing is learned.
     """
 
     ids: Tensor
     targets: Tensor
+    weights: Tensor
 
     @property
     def tokens(self) -> int:
         """Tokens read, padding included: what the update costs."""
         return self.ids.numel()
+
+
+def plain(block: Tensor) -> Batch:
+    """Next-token prediction at every position of int64 [batch, time + 1]; the loss is a mean."""
+    targets = block[:, 1:].contiguous()
+    return Batch(block[:, :-1].contiguous(), targets, torch.full(targets.shape, 1 / targets.numel()))
 
 
 class TextWindows:
@@ -52,7 +57,7 @@ class TextWindows:
         first, count = tokens_before // length, tokens // length
         rows = [self._row(order[(first + offset) % len(order)], length) for offset in range(count)]
         block = torch.from_numpy(np.stack(rows).astype(np.int64))
-        return Batch(block[:, :-1].contiguous(), block[:, 1:].contiguous())
+        return plain(block)
 
     def _order(self, length: int) -> np.ndarray:
         """Shuffled (stream, start) pairs, int64 [windows, 2]."""

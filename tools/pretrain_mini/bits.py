@@ -31,6 +31,6 @@ def bits_per_byte(
     total = 0.0
     for start in range(0, rows, 8):
         chunk = slice(start, start + 8)
-        total += learner.loss_sum(Batch(inputs[chunk], targets[chunk]))[0].item()
+        total += learner.loss(Batch(inputs[chunk], targets[chunk], torch.ones(inputs[chunk].shape))).item()
     text = tokenizer.decode(targets.flatten().tolist(), skip_special_tokens=True)
     return total / math.log(2) / len(text.encode("utf-8"))

@@ -25,7 +25,7 @@ def model_card(
         learner: The model and its counters.
         tokenizer: Its tokenizer.
         bits: Held-out bits per byte, per language.
-        given: Name, learning rates and seed of the run.
+        given: Name, learning rates, hardware and seed of the run.
         work: Folder with `metrics.jsonl`, `leakage.json`, the token arrays and perhaps a person's `notes.md`.
     """
     log = _metrics(work)
@@ -43,7 +43,7 @@ def model_card(
         "mlp": config.intermediate_size,
         "theta": f"{config.rope_parameters['rope_theta']:,.0f}",
         "positions": config.max_position_embeddings,
-        "longest": 320,
+        "longest": 448,
         "vocabulary": config.vocab_size,
         "tokens": f"{learner.tokens:,}",
         "text_tokens": f"{_tokens(log, 'text'):,}",
@@ -79,11 +79,11 @@ def _curve(log: list[dict[str, float]], points: int = 10) -> str:
     for part in range(1, points + 1):
         end = part * len(log) // points
         cells = []
-        for phase in ("text", "chat"):
+        for phase in ("text", "chat", "repeat"):
             recent = [row["loss"] for row in log[max(0, end - 80) : end] if row["phase"] == phase][-20:]
             cells.append(f"{sum(recent) / len(recent):.2f}" if recent else "")
         if end:
-            lines.append(f"| {log[end - 1]['tokens']:,} | {cells[0]} | {cells[1]} |")
+            lines.append(f"| {log[end - 1]['tokens']:,} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ import yaml
 from tokenizers import Tokenizer
 
 from . import label_tasks, span_tasks
-from .batches import IGNORE, Batch
+from .batches import Batch
 from .corpus import LANGUAGES
 from .passages import Passages
 from .vocabulary import END, PAD, START
@@ -43,7 +43,7 @@ class Row:
 class ChatTasks:
     """Draws rows; the batch of a step is a function of the seed and the step."""
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer, seed: int, batch_tokens: int, max_length: int = 320) -> None:
+    def __init__(self, folder: Path, tokenizer: Tokenizer, seed: int, batch_tokens: int, max_length: int = 448) -> None:
         """Reads the wording; `folder` holds the token arrays."""
         self._source = Passages(folder, LANGUAGES, tokenizer)
         self._tokenizer = tokenizer
@@ -64,7 +64,7 @@ class ChatTasks:
         """Draws languages, passage, task, wording and layout until a task has something to ask."""
         while True:
             language = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
-            passage = self._source.draw(rng, language, rng.choice([40, 80, 120]))
+            passage = self._source.draw(rng, language, rng.choice([40, 80, 120, 200]))
             labelled = rng.random() < 0.4
             task = rng.choice(label_tasks.TASKS if labelled else span_tasks.TASKS)(rng, passage, self._source)
             if task is None:
@@ -94,14 +94,16 @@ class ChatTasks:
         return prompt, self._tokenizer.encode(row.answer + END, add_special_tokens=False).ids
 
     def _collate(self, rows: list[tuple[list[int], list[int]]]) -> Batch:
-        width = max(len(prompt) + len(answer) for prompt, answer in rows) - 1
-        ids = torch.full((len(rows), width), self._tokenizer.token_to_id(PAD))
-        targets = torch.full((len(rows), width), IGNORE)
+        """The loss is the mean over answers plus the mean over prompts: a prompt is text too, and as new as any."""
+        width = max(len(prompt) + len(answer) for prompt, answer in rows)
+        block = torch.full((len(rows), width), self._tokenizer.token_to_id(PAD))
+        weights = torch.zeros(len(rows), width - 1)
+        prompts, answers = (sum(map(len, part)) for part in zip(*rows, strict=True))
         for index, (prompt, answer) in enumerate(rows):
-            whole = torch.tensor(prompt + answer)
-            ids[index, : len(whole) - 1] = whole[:-1]
-            targets[index, len(prompt) - 1 : len(whole) - 1] = whole[len(prompt) :]
-        return Batch(ids, targets)
+            block[index, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
+            weights[index, : len(prompt) - 1] = 1 / prompts
+            weights[index, len(prompt) - 1 : len(prompt) + len(answer) - 1] = 1 / answers
+        return Batch(block[:, :-1].contiguous(), block[:, 1:].contiguous(), weights)
 
 
 def _even_cuts(lengths: list[int], parts: int) -> list[int]:

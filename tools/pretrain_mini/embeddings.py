@@ -50,8 +50,8 @@ def factorise(matrix: Tensor, width: int, seed: int, rounds: int = 4) -> Tensor:
     return (basis @ left)[:, :width] * values[:width].sqrt()
 
 
-def initial_embeddings(streams: list[np.ndarray], size: int, width: int, std: float, seed: int) -> Tensor:
-    """Makes the table, float32 [size, width], every row of the same length as a random row of that `std`.
+def initial_embeddings(streams: list[np.ndarray], size: int, width: int, seed: int) -> Tensor:
+    """Makes the table, float32 [size, width], every row of length one.
 
     Equal lengths: a factor's length follows its token's frequency, and a rare token should not start invisible.
     Rows without any neighbour (unseen bytes) stay random.
@@ -67,4 +67,4 @@ def initial_embeddings(streams: list[np.ndarray], size: int, width: int, std: fl
     # A random rotation spreads the singular directions over all coordinates: rotary heads and norms see them alike.
     rotation = torch.linalg.qr(torch.randn(width, width, generator=torch.Generator().manual_seed(seed + 2))).Q
     table = table @ rotation
-    return table / table.norm(dim=1, keepdim=True) * std * width**0.5
+    return table / table.norm(dim=1, keepdim=True)

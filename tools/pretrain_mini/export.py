@@ -25,7 +25,7 @@ def export(model: Qwen3ForCausalLM, tokenizer: Tokenizer, folder: Path, facts: d
     _json(staged / "config.json", config)
     # Tied: the output head is the embedding and is not stored twice.
     tensors = {
-        name: tensor.to(torch.bfloat16).contiguous()
+        name: tensor.to("cpu", torch.bfloat16).contiguous()
         for name, tensor in model.state_dict().items()
         if name != "lm_head.weight"
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 
 from .passages import Passage, Passages
-from .span_tasks import Task, dump
+from .wording import Task, dump
 
 _LANGUAGES = {
     "en": {"en": "English", "zh_tw": "Traditional Chinese", "zh_cn": "Simplified Chinese"},
@@ -68,6 +69,31 @@ def intent(rng: random.Random, passage: Passage, source: Passages) -> Task | Non
     if not isinstance(shown.label, str) or len(labels) < 2:
         return None
     return rng.choice(["topic", "genre"]), {"labels": _listed(rng, sorted(labels), passage)}, shown.text, shown.label
+
+
+def open_intent(rng: random.Random, passage: Passage, source: Passages) -> Task | None:
+    """The intent of an utterance, in CamelCase or snake_case, without a list to choose from."""
+    shown = source.annotated(rng, passage.language)
+    if not isinstance(shown.label, str):
+        return None
+    if passage.language == "en" and rng.random() < 0.7:
+        return "open_intent_snake", {}, shown.text, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", shown.label).lower()
+    return "open_intent", {}, shown.text, shown.label
+
+
+def examples(rng: random.Random, passage: Passage, source: Passages) -> Task | None:
+    """The label of the last of a few utterances, the others of which are labelled."""
+    shown = source.annotated(rng, passage.language)
+    others = [source.annotated(rng, passage.language) for _ in range(rng.randint(2, 4))]
+    if shown.label not in {other.label for other in others}:
+        others.append(
+            next((x for _ in range(40) if (x := source.annotated(rng, passage.language)).label == shown.label), shown)
+        )
+    if not isinstance(shown.label, str) or others[-1] is shown:
+        return None
+    rng.shuffle(others)
+    lines = [f"{other.text} -> {other.label}" for other in others if isinstance(other.label, str)]
+    return "examples", {}, "\n".join([*lines, f"{shown.text} ->"]), shown.label
 
 
 def topic(rng: random.Random, passage: Passage, source: Passages) -> Task | None:
@@ -133,6 +159,10 @@ TASKS: tuple[Callable[[random.Random, Passage, Passages], Task | None], ...] = (
     genre,
     intent,
     intent,
+    open_intent,
+    open_intent,
+    examples,
+    topic,
     topic,
     contains,
     rule,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import Qwen3ForCausalLM
 
-from .batches import IGNORE, Batch
+from .batches import Batch
 from .files import write_state
 from .muon import Muon
 from .network import ChunkedCrossEntropy, entries_for, hidden_states, rotary
@@ -30,10 +30,16 @@ class Learner:
     """
 
     def __init__(
-        self, model: Qwen3ForCausalLM, matrix_lr: float, embedding_lr: float, weight_decay: float = 0.1
+        self,
+        model: Qwen3ForCausalLM,
+        matrix_lr: float,
+        embedding_lr: float,
+        weight_decay: float = 0.1,
+        device: str = "cpu",
     ) -> None:
         """Sets peak learning rates; `update` scales both by the schedule."""
-        self.model = model
+        self.model = model.to(device)
+        self.device = torch.device(device)
         self.step = 0
         self.tokens = 0
         embedding = model.model.embed_tokens.weight
@@ -51,37 +57,33 @@ class Learner:
         self._peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
         self._rotary: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def loss_sum(self, batch: Batch, sampled: bool = False) -> tuple[Tensor, int]:
-        """Returns the summed loss in nats, a scalar, and the number of positions it is over.
+    def loss(self, batch: Batch, sampled: bool = False) -> Tensor:
+        """Returns the weighted sum of cross-entropies in nats, a scalar.
 
         Args:
             batch: The rows.
             sampled: Estimate the loss from a part of the vocabulary, seeded by the step.
         """
-        hidden = hidden_states(self.model, batch.ids, *self._tables(batch.ids.shape[1]))
-        wanted = batch.targets != IGNORE
-        # Head and loss only where there is something to learn: in chat rows that is a tenth of the positions.
-        hidden, targets = (
-            (hidden.flatten(0, 1), batch.targets.flatten())
-            if bool(wanted.all())
-            else (hidden[wanted], batch.targets[wanted])
-        )
-        weight = self.model.model.embed_tokens.weight
-        if not sampled:
-            return ChunkedCrossEntropy.apply(hidden, weight, targets, weight.new_zeros(len(weight))), len(targets)
-        entries, bias = entries_for(targets, len(weight), OTHER_ENTRIES, self.step)
-        places = torch.empty(len(weight), dtype=torch.long)
-        places[entries] = torch.arange(len(entries))
-        return ChunkedCrossEntropy.apply(hidden, weight[entries], places[targets], bias), len(targets)
+        hidden = hidden_states(self.model, batch.ids.to(self.device), *self._tables(batch.ids.shape[1]))
+        # Head and loss only where there is something to learn: in repeated rows that is less than half.
+        wanted = batch.weights != 0
+        hidden, targets, weights = hidden[wanted.to(self.device)], batch.targets[wanted], batch.weights[wanted]
+        head = self.model.model.embed_tokens.weight
+        bias = torch.zeros(len(head))
+        if sampled:
+            entries, bias = entries_for(targets, len(head), OTHER_ENTRIES, self.step)
+            places = torch.empty(len(head), dtype=torch.long)
+            places[entries] = torch.arange(len(entries))
+            head, targets = head[entries.to(self.device)], places[targets]
+        return ChunkedCrossEntropy.apply(hidden, head, *(part.to(self.device) for part in (targets, bias, weights)))
 
     def update(self, batch: Batch, scale: float) -> float:
-        """Makes one step at `scale` times the peak learning rates; returns the loss in nats per position.
+        """Makes one step at `scale` times the peak learning rates; returns the loss.
 
         Raises:
             FloatingPointError: If the loss is not finite.
         """
-        total, count = self.loss_sum(batch, sampled=True)
-        loss = total / max(count, 1)
+        loss = self.loss(batch, sampled=True)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"step {self.step}: loss is {loss.item()}; lower the learning rates")
         loss.backward()
@@ -107,7 +109,7 @@ class Learner:
 
     def load(self, path: Path) -> None:
         """Restores what `save` wrote."""
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -116,5 +118,6 @@ class Learner:
     def _tables(self, length: int) -> tuple[Tensor, Tensor]:
         if length not in self._rotary:
             config = self.model.config
-            self._rotary[length] = rotary(length, config.head_dim, float(config.rope_parameters["rope_theta"]))
+            tables = rotary(length, config.head_dim, float(config.rope_parameters["rope_theta"]))
+            self._rotary[length] = tables[0].to(self.device), tables[1].to(self.device)
         return self._rotary[length]

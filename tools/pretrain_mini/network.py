@@ -79,7 +79,7 @@ def entries_for(targets: Tensor, size: int, others: int, seed: int) -> tuple[Ten
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
-    """Summed cross-entropy of a linear head, some rows at a time, with gradients made during the forward.
+    """Weighted sum of a linear head's cross-entropies, some rows at a time, with gradients made during the forward.
 
     The logits of a whole batch (4096 x 8192 floats) would leave the cache three times over; a chunk does not, and is
     never kept for the backward.
@@ -89,29 +89,35 @@ class ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx, hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor
+        ctx: torch.autograd.function.FunctionCtx,
+        hidden: Tensor,
+        head: Tensor,
+        targets: Tensor,
+        bias: Tensor,
+        weights: Tensor,
     ) -> Tensor:
-        """Takes float32 [rows, hidden] and [entries, hidden], int64 [rows], float32 [entries]; returns the sum."""
+        """Takes float32 [rows, hidden], [entries, hidden], int64 [rows], float32 [entries], [rows]; gives a scalar."""
         total = hidden.new_zeros(())
-        grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+        grad_hidden, grad_head = torch.empty_like(hidden), torch.zeros_like(head)
         for start in range(0, len(hidden), ChunkedCrossEntropy.CHUNK):
             rows = slice(start, start + ChunkedCrossEntropy.CHUNK)
-            logits = torch.addmm(bias, hidden[rows], weight.T)
+            logits = torch.addmm(bias, hidden[rows], head.T)
             target = targets[rows, None]
             picked = logits.gather(1, target)
             peak = logits.amax(1, keepdim=True)
             logits.sub_(peak).exp_()
             norm = logits.sum(1, keepdim=True)
-            total += (norm.log() + peak - picked).sum()
+            total += weights[rows].dot((norm.log() + peak - picked)[:, 0])
             logits.div_(norm)
             logits.scatter_add_(1, target, torch.full_like(picked, -1.0))
-            torch.mm(logits, weight, out=grad_hidden[rows])
-            grad_weight.addmm_(logits.T, hidden[rows])
-        ctx.save_for_backward(grad_hidden, grad_weight)
+            logits.mul_(weights[rows, None])
+            torch.mm(logits, head, out=grad_hidden[rows])
+            grad_head.addmm_(logits.T, hidden[rows])
+        ctx.save_for_backward(grad_hidden, grad_head)
         return total
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         """Scales the gradients made in the forward."""
-        grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden * grad, grad_weight * grad, None, None
+        grad_hidden, grad_head = ctx.saved_tensors
+        return grad_hidden * grad, grad_head * grad, None, None, None

@@ -52,10 +52,10 @@ def prepare_tokens(documents: list[Documents], tokenizer: Tokenizer, work: Path)
     encode_corpus(documents, tokenizer, work)
 
 
-def prepare_embeddings(languages: list[str], size: int, width: int, std: float, seed: int, work: Path) -> np.ndarray:
+def prepare_embeddings(languages: list[str], size: int, width: int, seed: int, work: Path) -> np.ndarray:
     """Loads the initial embeddings, or makes them; float32 [size, width]."""
     path = work / f"embeddings-{width}.npy"
     if not path.exists():
         streams = [load(work, language, "train") for language in languages]
-        write_array(path, initial_embeddings(streams, size, width, std, seed).numpy())
+        write_array(path, initial_embeddings(streams, size, width, seed).numpy())
     return np.load(path)

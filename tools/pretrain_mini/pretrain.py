@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +16,14 @@ from .batches import TextWindows
 from .bits import bits_per_byte
 from .card import model_card
 from .chat import ChatTasks
+from .circuits import content_width, wire
 from .corpus import LANGUAGES
 from .export import export
 from .learner import Learner
 from .prepare import clean_corpus, prepare_embeddings, prepare_tokenizer, prepare_tokens
 from .repeats import Repeats
 from .schedule import Schedule
-from .shape import STD, new_model, set_embeddings
+from .shape import EMBEDDING_STD, new_model
 
 
 @dataclass(frozen=True)
@@ -36,16 +38,17 @@ class Settings:
         name: The base's name, e.g. `mini-0`.
         schedule: The budget.
         vocabulary: Tokenizer entries.
-        hidden: Width of the model; a multiple of 96.
+        hidden: Width of the model; a multiple of 96, from 192 on.
         layers: Depth of the model.
         batch_tokens: Tokens an update learns from.
         matrix_lr: Peak learning rate of the layers' matrices.
         embedding_lr: Peak learning rate of the embeddings.
-        text_share: Share of phase-2 updates that are plain text.
+        chat_shares: Share of the updates of phase 1 and of phase 2 that are chat tasks; the others are plain text.
         repeat_share: Share of all updates that are repeated spans.
         learning_rate_factor: Goes to `exactune.json`.
         full_learning_rate_factor: The same for full fine-tuning.
         lora_target_modules: Layers an adapter on this base needs; goes to `exactune.json` as part of its recipe.
+        device: Where the model learns.
         seed: Of everything drawn.
         save_every: Updates between resume states.
         export_every: Updates between exports of the unfinished model.
@@ -61,13 +64,14 @@ class Settings:
     hidden: int = 192
     layers: int = 4
     batch_tokens: int = 2048
-    matrix_lr: float = 0.01
+    matrix_lr: float = 0.002
     embedding_lr: float = 0.003
-    text_share: float = 0.25
-    repeat_share: float = 0.0
+    chat_shares: tuple[float, float] = (0.25, 0.6)
+    repeat_share: float = 0.1
     learning_rate_factor: float = 300
     full_learning_rate_factor: float = 100
     lora_target_modules: str = "all-linear"
+    device: str = "cpu"
     seed: int = 0
     save_every: int = 100
     export_every: int = 400
@@ -78,16 +82,15 @@ def pretrain(settings: Settings, say: Callable[[str], None] = print) -> None:
     settings.work.mkdir(parents=True, exist_ok=True)
     tokenizer = _prepare(settings, say)
     model = new_model(tokenizer, settings.seed, hidden=settings.hidden, layers=settings.layers)
-    learner = Learner(model, settings.matrix_lr, settings.embedding_lr)
     state = settings.work / "state.pt"
+    if not state.exists():
+        width = content_width(settings.hidden)
+        table = prepare_embeddings(list(LANGUAGES), settings.vocabulary, width, settings.seed, settings.work)
+        wire(model, torch.from_numpy(table), EMBEDDING_STD, settings.seed)
+    learner = Learner(model, settings.matrix_lr, settings.embedding_lr, device=settings.device)
     if state.exists():
         learner.load(state)
         say(f"resumed at step {learner.step}, {learner.tokens:,} tokens")
-    else:
-        table = prepare_embeddings(
-            list(LANGUAGES), settings.vocabulary, settings.hidden, STD, settings.seed, settings.work
-        )
-        set_embeddings(model, torch.from_numpy(table))
     _learn(settings, learner, tokenizer, say)
     learner.save(state)
     _export(settings, learner, tokenizer, say)
@@ -141,9 +144,9 @@ def _kind(settings: Settings, learner: Learner) -> str:
     """What the next update learns from; shares are spread evenly over the steps."""
     if _falls_due(learner.step, settings.repeat_share):
         return "repeat"
-    if settings.schedule.in_chat(learner.tokens) and not _falls_due(learner.step * 7, settings.text_share):
-        return "chat"
-    return "text"
+    # Another stride than the repeats', so that these do not always take the same kind's turn.
+    share = settings.chat_shares[settings.schedule.in_decay_phase(learner.tokens)]
+    return "chat" if _falls_due(learner.step * 7, share) else "text"
 
 
 def _falls_due(step: int, share: float) -> bool:
@@ -166,7 +169,14 @@ def _export(settings: Settings, learner: Learner, tokenizer: Tokenizer, say: Cal
         "name": settings.name,
         "matrix_lr": settings.matrix_lr,
         "embedding_lr": settings.embedding_lr,
+        "hardware": _hardware(settings.device),
         "seed": settings.seed,
     }
     card = model_card(learner, tokenizer, figures, given, settings.work)
     export(learner.model, tokenizer, settings.out, facts, card)
+
+
+def _hardware(device: str) -> str:
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores, shared with other work, no accelerator"

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer
-from tools.pretrain_mini.batches import IGNORE, Batch
+from tools.pretrain_mini.batches import Batch, plain
 from tools.pretrain_mini.chat import ChatTasks, _even_cuts
+from tools.pretrain_mini.circuits import content_width, wire
+from tools.pretrain_mini.dates import chinese
 from tools.pretrain_mini.leakage import ShingleSet
 from tools.pretrain_mini.learner import Learner
 from tools.pretrain_mini.muon import orthogonalize
@@ -20,7 +22,7 @@ from tools.pretrain_mini.network import entries_for, hidden_states, rotary
 from tools.pretrain_mini.pretrain import Settings, pretrain
 from tools.pretrain_mini.repeats import Repeats
 from tools.pretrain_mini.schedule import Schedule
-from tools.pretrain_mini.shape import new_model
+from tools.pretrain_mini.shape import EMBEDDING_STD, new_model
 from tools.pretrain_mini.vocabulary import train_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -59,7 +61,7 @@ def _settings(corpus: Path, folder: Path, text: int, chat: int) -> Settings:
         "test",
         schedule,
         vocabulary=600,
-        hidden=96,
+        hidden=192,
         layers=2,
         batch_tokens=512,
         save_every=4,
@@ -102,26 +104,28 @@ def test_training_forward_equals_the_librarys(tokenizer: Tokenizer) -> None:
 def test_loss_and_gradients_equal_the_librarys(tokenizer: Tokenizer) -> None:
     model = new_model(tokenizer, 0)
     ids = torch.randint(0, 300, (2, 24))
-    targets = torch.where(torch.rand(2, 24) < 0.5, torch.randint(0, 300, (2, 24)), IGNORE)
-    total, count = Learner(model, 0.01, 0.01).loss_sum(Batch(ids, targets))
-    (total / count).backward()
+    targets = torch.randint(0, 300, (2, 24))
+    weights = torch.rand(2, 24) * (torch.rand(2, 24) < 0.5)
+    loss = Learner(model, 0.01, 0.01).loss(Batch(ids, targets, weights))
+    loss.backward()
     ours = model.model.embed_tokens.weight.grad.clone()
     model.zero_grad()
-    theirs = torch.nn.functional.cross_entropy(model(ids).logits.flatten(0, 1), targets.flatten())
+    each = torch.nn.functional.cross_entropy(model(ids).logits.flatten(0, 1), targets.flatten(), reduction="none")
+    theirs = each @ weights.flatten()
     theirs.backward()
-    assert torch.allclose(total / count, theirs, atol=1e-5)
+    assert torch.allclose(loss, theirs, atol=1e-4)
     assert torch.allclose(ours, model.model.embed_tokens.weight.grad, atol=1e-6)
 
 
 def test_sampled_loss_estimates_the_whole_loss(tokenizer: Tokenizer) -> None:
     model = new_model(tokenizer, 0)
     learner = Learner(model, 0.01, 0.01)
-    ids = torch.randint(0, 50, (2, 24))
-    exact = learner.loss_sum(Batch(ids, ids))[0].item()
-    entries, bias = entries_for(ids, 320, 100, seed=0)
-    assert len(entries) == len(set(entries.tolist())) and set(ids.flatten().tolist()) <= set(entries.tolist())
+    batch = plain(torch.randint(0, 50, (2, 25)))
+    exact = learner.loss(batch).item()
+    entries, bias = entries_for(batch.targets, 320, 100, seed=0)
+    assert len(entries) == len(set(entries.tolist())) and set(batch.targets.flatten().tolist()) <= set(entries.tolist())
     assert bias.exp().sum().item() == pytest.approx(320)
-    assert learner.loss_sum(Batch(ids, ids), sampled=True)[0].item() == pytest.approx(exact, rel=0.02)
+    assert learner.loss(batch, sampled=True).item() == pytest.approx(exact, rel=0.02)
 
 
 def test_orthogonalize_brings_singular_values_near_one() -> None:
@@ -131,19 +135,36 @@ def test_orthogonalize_brings_singular_values_near_one() -> None:
 
 def test_schedule_warms_up_stays_and_decays() -> None:
     schedule = Schedule(1_000_000, 1_000_000, warmup_tokens=100_000)
-    assert schedule.scale(0) < 1e-4 and schedule.scale(100_000) == schedule.scale(1_200_000) == 1.0
+    assert schedule.scale(0) < 1e-4 and schedule.scale(100_000) == schedule.scale(900_000) == 1.0
     assert schedule.scale(1_999_999) == schedule.floor
+
+
+def test_a_wired_model_copies_spans_it_has_never_seen() -> None:
+    tokenizer = train_tokenizer([_EN, _ZH] * 5, 320)
+    model = new_model(tokenizer, 0)
+    wire(model, torch.randn(320, content_width(192)), EMBEDDING_STD, seed=0)
+    span, gap = torch.randint(3, 320, (8, 30)), torch.randint(3, 320, (8, 5))
+    with torch.no_grad():
+        guesses = model(torch.cat((span, gap, span), dim=1)).logits[:, 35:-1].argmax(-1)
+    assert (guesses == span[:, 1:]).float().mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(3, "三"), (10, "十"), (38, "三十八"), (100, "一百"), (108, "一百零八"), (110, "一百一十")]
+)
+def test_chinese_numerals(number: int, text: str) -> None:
+    assert chinese(number) == text
 
 
 class _Windows:
     def batch(self, before: int, tokens: int, length: int) -> Batch:
-        return Batch(torch.randint(0, 300, (tokens // length, length)), torch.empty(0))
+        return plain(torch.randint(0, 300, (tokens // length, length + 1)))
 
 
 def test_what_a_repeated_span_teaches_stands_earlier_in_its_row() -> None:
     batch = Repeats(_Windows(), 320, seed=0).batch(3, 1024)
-    for ids, targets in zip(batch.ids, batch.targets, strict=True):
-        learned = targets[targets != IGNORE]
+    for ids, targets, weights in zip(batch.ids, batch.targets, batch.weights, strict=True):
+        learned = targets[weights > 0]
         assert torch.equal(learned, ids[1 : len(learned) + 1]) and len(learned) >= 5
 
 
@@ -170,14 +191,17 @@ def _kill_at_step_20(line: str) -> None:
         raise KeyboardInterrupt
 
 
-def test_chat_rows_learn_from_the_answer_only(corpus: Path, tmp_path: Path) -> None:
+def test_a_chat_row_weighs_answers_and_prompts_each_as_a_mean(corpus: Path, tmp_path: Path) -> None:
     settings = _settings(corpus, tmp_path, 600, 600)
     pretrain(settings, say=lambda _: None)
     tokenizer = Tokenizer.from_file(str(settings.work / "tokenizer.json"))
     batch = ChatTasks(settings.work, tokenizer, 0, 512).batch(0)
-    for ids, targets in zip(batch.ids, batch.targets, strict=True):
-        answer = targets[targets != IGNORE].tolist()
-        prompt = tokenizer.decode(
-            ids[: int((targets != IGNORE).int().argmax()) + 1].tolist(), skip_special_tokens=False
-        )
-        assert answer[-1] == 2 and prompt.endswith("<|im_start|>assistant\n")
+    assert batch.weights.sum().item() == pytest.approx(2, abs=0.2)
+    of_answers = batch.weights.max()
+    assert (batch.weights == of_answers).float().mean() * of_answers * batch.weights.numel() == pytest.approx(
+        1, abs=1e-4
+    )
+    for ids, targets, weights in zip(batch.ids, batch.targets, batch.weights, strict=True):
+        learned = weights == of_answers
+        prompt = tokenizer.decode(ids[: int(learned.int().argmax()) + 1].tolist(), skip_special_tokens=False)
+        assert targets[learned][-1] == 2 and prompt.endswith("<|im_start|>assistant\n")

@@ -1,7 +1,6 @@
-"""Rows that say the same thing twice: the shortest way to attention heads that copy.
+"""Rows that say the same thing twice: they keep the heads that copy (`circuits.py`) in use.
 
-Text alone teaches copying late, after millions of tokens, and every extraction task needs it. In these rows the second
-half can only be predicted by looking up the first.
+The second half can only be predicted by looking up the first.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .batches import IGNORE, Batch, TextWindows
+from .batches import Batch, TextWindows
 
 
 class Repeats:
@@ -35,7 +34,8 @@ class Repeats:
         block[: len(text), :length] = text
         block[:, length + gap :] = block[:, :length]
         whole = torch.from_numpy(block)
-        targets = torch.full_like(whole[:, 1:], IGNORE)
+        targets = whole[:, 1:].contiguous()
+        weights = torch.zeros(targets.shape)
         # The first token of the second time cannot be known; from the next on, everything can.
-        targets[:, length + gap :] = whole[:, length + gap + 1 :]
-        return Batch(whole[:, :-1].contiguous(), targets)
+        weights[:, length + gap :] = 1 / (rows * (length - 1))
+        return Batch(whole[:, :-1].contiguous(), targets, weights)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Callable
 
+from . import dates
 from .passages import Passage, Passages
-
-Task = tuple[str, dict[str, str], str, str]
-"""Key of `wording.yaml`, what fills its curly names, the text shown, the answer."""
+from .wording import Task, dump
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _DATE = re.compile(
@@ -18,6 +16,15 @@ _DATE = re.compile(
     r"|(?:January|February|March|April|May|June|July|August|September|October|November|December)"
     r"(?: \d{1,2})?,? \d{4}|\b(?:1[5-9]|20)\d\d\b"
 )
+_BEFORE = "(?<=[，。、；：「（()在於于與与和的是由從从到被及至往去為为])"
+_INSIDE = "[^\\W\\da-zA-Z，在於于與与和的是由從从到被及至往去為为有了這这該该此其]"
+_PLACE = re.compile(
+    f"{_BEFORE}(?:{_INSIDE}{{2,3}}[省市縣县區区鎮镇州島岛]|台灣|臺灣|台湾|中國|中国|美國|美国|日本|英國|英国|法國|法国|德國|德国)"
+)
+_ORGANISATION = re.compile(
+    f"{_BEFORE}{_INSIDE}{{2,8}}(?:大學|大学|公司|銀行|银行|學院|学院|協會|协会|委員會|委员会|黨|党|隊|队)"
+)
+"""Chinese places and organisations by their endings, from a mark or a function word on: rough."""
 _QUOTED = re.compile(r"《([^《》\n]{1,30})》|「([^「」\n]{1,30})」|“([^“”\n]{1,60})”|\"([^\"\n]{1,60})\"")
 _NAME = {
     "en": re.compile(r"(?<=[a-z,] )[A-Z][a-z]+(?: [A-Z][a-z]+)*"),
@@ -36,14 +43,19 @@ _TYPES: dict[str, dict[str, list[str]]] = {
         "date": ["日期", "時間"],
         "quoted": ["引文", "作品"],
         "name": ["英文詞", "外文"],
+        "place": ["地名", "地點"],
+        "organisation": ["機構", "組織"],
     },
     "zh_cn": {
         "number": ["数字", "数量"],
         "date": ["日期", "时间"],
         "quoted": ["引文", "作品"],
         "name": ["英文词", "外文"],
+        "place": ["地名", "地点"],
+        "organisation": ["机构", "组织"],
     },
 }
+_PARSED = {"en": ("intent", "slots"), "zh_tw": ("意圖", "欄位"), "zh_cn": ("意图", "槽位")}
 _MARKERS = [
     ("<<", ">>"),
     ("[", "]"),
@@ -56,11 +68,6 @@ _MARKERS = [
 ]
 
 
-def dump(value: object) -> str:
-    """JSON as the product writes object answers: a space after commas and colons, nothing escaped."""
-    return json.dumps(value, ensure_ascii=False)
-
-
 def find(kind: str, passage: Passage) -> list[str]:
     """Spans of a kind, in order, without repetition."""
     if kind == "quoted":
@@ -68,7 +75,8 @@ def find(kind: str, passage: Passage) -> list[str]:
     elif kind == "name":
         spans = _NAME["en" if passage.language == "en" else "zh"].findall(passage.text)
     else:
-        spans = (_DATE if kind == "date" else _NUMBER).findall(passage.text)
+        patterns = {"date": _DATE, "number": _NUMBER, "place": _PLACE, "organisation": _ORGANISATION}
+        spans = patterns[kind].findall(passage.text)
     return list(dict.fromkeys(span.strip() for span in spans))
 
 
@@ -160,6 +168,25 @@ def form(rng: random.Random, passage: Passage, source: Passages) -> Task | None:
     return ("form", {"fields": _join(list(stated), passage)}, passage.text, dump(stated)) if stated else None
 
 
+def parse(rng: random.Random, passage: Passage, source: Passages) -> Task | None:
+    """An annotated utterance's intent and slots in one of three layouts."""
+    passage = source.annotated(rng, passage.language)
+    slots = passage.slots or {}
+    flat = slots.get("条件") or slots.get("條件") or (slots if passage.language == "en" else {})
+    if not isinstance(flat, dict) or not passage.label:
+        return None
+    stated = {key: value for key, value in flat.items() if isinstance(value, str) and value in passage.text}
+    intent, held = _PARSED[passage.language]
+    answer, layout = rng.choice(
+        [
+            ({intent: passage.label, held: {key: [value] for key, value in stated.items()}}, "lists"),
+            ({intent: passage.label, held: stated}, "strings"),
+            ({intent: passage.label, **stated}, "flat"),
+        ]
+    )
+    return f"parse_{layout}", {"intent": intent, "slots": held}, passage.text, dump(answer)
+
+
 def _named_kinds(rng: random.Random, passage: Passage) -> tuple[list[str], list[str]]:
     table = _TYPES[passage.language]
     kinds = rng.sample(list(table), rng.randint(2, len(table)))
@@ -183,5 +210,7 @@ TASKS: tuple[Callable[[random.Random, Passage, Passages], Task | None], ...] = (
     which,
     form,
     form,
+    parse,
+    dates.iso,
 )
-"""Twice `form`: it is the only one whose answers a person annotated."""
+"""Twice `form`: its answers and those of `parse` are the only ones that people annotated."""
