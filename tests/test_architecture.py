@@ -21,7 +21,7 @@ LAYERS = [
     {"checks", "infer"},
     {"train", "evaluate"},
     {"report", "environment"},
-    {"plan", "apply", "checking", "pipeline"},
+    {"plan", "apply", "checking", "draft", "pipeline"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -29,7 +29,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 SAME_LEVEL = {0, 6}
 SAME_LEVEL_PAIRS = {("recipes", "bases")}
 TORCH_FREE = {"errors", "types", "config", "layers", "rundir", "rules", "tasks", "data", "bases", "recipes", "checks",
-              "report", "environment", "checking", "cli"}  # fmt: skip
+              "report", "environment", "checking", "draft", "cli"}  # fmt: skip
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate"}
 
 
@@ -85,7 +85,14 @@ def test_the_torch_free_zone_never_imports_torch_at_the_top(top: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["--help"], ["explain", "D101"], ["train", "--help"], ["check", "rows.jsonl"], ["report", "absent"]],
+    [
+        ["--help"],
+        ["explain", "D101"],
+        ["train", "--help"],
+        ["init", "--help"],
+        ["check", "rows.jsonl"],
+        ["report", "absent"],
+    ],
     ids=lambda command: " ".join(command),
 )
 def test_commands_that_need_no_model_import_no_torch(command: list[str], tmp_path: Path) -> None:

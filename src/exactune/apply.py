@@ -60,7 +60,11 @@ def evaluate(
     config = resolve([read_patch(run.config)]).config
     artifact = artifact or load(run.path)
     if rows is None:
-        rows = _run_rows(run, config) if data is None else (str(data), _other_rows(str(data), config))
+        rows = (
+            _run_rows(run, config)
+            if data is None
+            else (str(data), _other_rows(str(data), config, artifact.card["columns"]))
+        )
     split, examples = rows
     generations = artifact.generate(
         [row.prompt for row in examples], batch_size=config.evaluate.batch_size, advance=advance
@@ -104,10 +108,10 @@ def _run_rows(run: Run, config: Config) -> tuple[str, list[Example]]:
     return split, [by_id[name] for name in record["splits"][split]["ids"]]
 
 
-def _other_rows(path: str, config: Config) -> list[Example]:
+def _other_rows(path: str, config: Config, columns: Mapping[str, str]) -> list[Example]:
     """The rows of another file, read as the run's own were: same columns, same instruction."""
     only = {"train": [path], "eval": [], "test": [], "mix": []}
-    loaded = load_rows(config.model_copy(update={"data": config.data.model_copy(update=only)}), Path())
+    loaded = load_rows(config.model_copy(update={"data": config.data.model_copy(update=only)}), Path(), columns)
     if loaded.rejected:
         raise DataError(f"{path}: rows cannot be read, so nothing was scored.", loaded.rejected)
     return list(loaded.splits.train)

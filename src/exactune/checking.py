@@ -23,10 +23,12 @@ class CheckResult:
     Attributes:
         files: The files read.
         findings: Worst first.
+        notes: What was decided on the way, one sentence each.
     """
 
     files: tuple[FileInfo, ...]
     findings: tuple[Finding, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
     def _count(self, severity: Severity) -> int:
         return sum(max(1, len(finding.locations)) for finding in self.findings if finding.severity is severity)
@@ -96,11 +98,11 @@ def check(
         loaded, findings = _check_config(paths)
     else:
         loaded = load_paths(paths)
-        findings = check_dataset(Dataset(loaded.splits, loaded.rejected))
+        findings = check_dataset(Dataset(loaded.splits, loaded.findings))
     wanted = {code.upper() for code in select} or known
     unwanted = {code.upper() for code in ignore}
     kept = (finding for finding in findings if finding.code in wanted and finding.code not in unwanted)
-    return CheckResult(loaded.files, tuple(kept))
+    return CheckResult(loaded.files, tuple(kept), loaded.notes)
 
 
 def _check_config(paths: Sequence[str]) -> tuple[Loaded, list[Finding]]:

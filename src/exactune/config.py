@@ -70,7 +70,9 @@ class DataConfig(_Node):
     """Where the rows are."""
 
     train: Paths = []
-    """File, glob or list of them, relative to the config."""
+    """File, glob or list of them, relative to the config, or a data set of the hub: ``owner/name`` or
+    ``owner/name/config``, with ``:split`` where it is not ``train`` (for ``eval`` ``validation``, for ``test``
+    ``test``). A folder that such a data set was downloaded to is named the same way."""
     eval: Paths = []
     """Rows that choose the checkpoint. Without them, ``eval_fraction`` of the training rows."""
     test: Paths = []
@@ -79,7 +81,8 @@ class DataConfig(_Node):
     """Share of the training rows held out when ``eval`` is not given: stratified by answer, the same input never on
     both sides, drawn by ``training.seed``."""
     columns: dict[str, str] = {}
-    """Names of ``input``, ``output``, ``system`` that cannot be recognised: ``{input: sentence, output: tag}``."""
+    """Names of ``input``, ``output``, ``system`` that cannot be recognised, or to choose otherwise:
+    ``{input: sentence, output: tag}``."""
     limit: dict[Literal["train", "eval", "test"], Annotated[int, Field(ge=1)]] = {}
     """At most this many rows of a split, a seeded, stratified slice: ``{train: 2000}`` for a quick look."""
     instruction: str = ""

@@ -189,7 +189,7 @@ def _fit(
                 folder, current, template,
                 base=plan.base, digest=digest, task=plan.task, examples=plan.splits.train,
                 majority=majority([row.answer for row in plan.splits.train], 1)[0],
-                columns=plan.config.data.columns, max_new_tokens=plan.max_new_tokens,
+                columns=plan.config.data.columns or plan.loaded.columns, max_new_tokens=plan.max_new_tokens,
             )  # fmt: skip
 
     job = Job(

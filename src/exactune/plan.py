@@ -15,6 +15,8 @@ from typing import Any
 from exactune.bases import Base, find_base
 from exactune.checks import Dataset, Probe, check_dataset, drop_located
 from exactune.config import Config, TaskConfig
+from exactune.data.expand import expand, turn_note
+from exactune.data.hub import dataset_name
 from exactune.data.load import Loaded, load
 from exactune.data.split import hold_out, stratified_slice
 from exactune.data.words import count
@@ -80,7 +82,7 @@ class Plan:
         task: Inferred or declared.
         recipe: See :class:`~exactune.recipes.Recipe`.
         findings: Of all checks, worst first.
-        encoded: Ids of the training rows, mixed-in rows last.
+        encoded: Ids of the training rows, one entry for each assistant turn of a chat, mixed-in rows last.
         encoded_eval: Ids of the eval rows.
     """
 
@@ -150,13 +152,13 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
         base=base,
         template=template,
         loaded=loaded,
-        notes=notes,
+        notes=(*notes, *filter(None, [turn_note(splits.train)])),
         splits=splits,
         task=task,
         recipe=recipe,
         findings=tuple(findings),
-        encoded=tuple(ids[row.id] for row in (*splits.train, *splits.mix)),
-        encoded_eval=tuple(ids[row.id] for row in splits.eval),
+        encoded=tuple(turn for row in (*splits.train, *splits.mix) for turn in ids[row.id]),
+        encoded_eval=tuple(ids[row.id][-1] for row in splits.eval),
     )
 
 
@@ -197,33 +199,38 @@ def check_rows(source: Source) -> tuple[Loaded, list[Finding]]:
     return loaded, _findings(config, base, loaded, template, _encode(template, loaded.splits))
 
 
-def _encode(template: Template, splits: Splits) -> dict[str, Encoded]:
+def _encode(template: Template, splits: Splits) -> dict[str, tuple[Encoded, ...]]:
+    """Row id -> the ids of each of its turns that is trained or scored, the last being the row's own answer."""
     ids = {}
-    for row in (*splits.train, *splits.mix, *splits.eval, *splits.test):
+    trained = [(row, expand(row)) for row in (*splits.train, *splits.mix)]
+    for row, turns in (*trained, *((row, (row,)) for row in (*splits.eval, *splits.test))):
         try:
-            ids[row.id] = template.encode(row)
+            ids[row.id] = tuple(template.encode(turn) for turn in turns)
         except TemplateError as error:
             raise TemplateError(f"{row.location}: {error}") from error
     return ids
 
 
 def _findings(
-    config: Config, base: Base, loaded: Loaded, template: Template, ids: Mapping[str, Encoded]
+    config: Config, base: Base, loaded: Loaded, template: Template, ids: Mapping[str, tuple[Encoded, ...]]
 ) -> list[Finding]:
     limit = min(config.training.max_seq_length, context_length(base) or config.training.max_seq_length)
     # Rows that do not fit can never be used, so they are found whatever is ignored.
     ignored = [code for code in config.check.ignore if code.upper() != "D501"]
-    return check_dataset(Dataset(loaded.splits, loaded.rejected, token_probe(template, ids, limit)), ignored)
+    return check_dataset(Dataset(loaded.splits, loaded.findings, token_probe(template, ids, limit)), ignored)
 
 
-def token_probe(template: Template, ids: Mapping[str, Encoded], limit: int) -> Callable[[Example], Probe]:
+def token_probe(template: Template, ids: Mapping[str, tuple[Encoded, ...]], limit: int) -> Callable[[Example], Probe]:
     """What token rules ask of a row: its length, the limit, and the answer decoded from its own ids."""
 
     def probe(example: Example) -> Probe:
-        row = ids[example.id]
+        *earlier, row = ids[example.id]
         texts = [*(message.content for message in example.prompt), example.answer]
         control = tuple(token for token in template.control_tokens if any(token in text for text in texts))
-        return Probe(len(row), limit, template.decode(row.answer_ids), control)
+        answers = [turn.answer for turn in expand(example)[:-1]] if earlier else []
+        turns = tuple((answer, template.decode(turn.answer_ids)) for answer, turn in zip(answers, earlier, strict=True))
+        longest = max(len(turn) for turn in ids[example.id])
+        return Probe(longest, limit, template.decode(row.answer_ids), control, turns)
 
     return probe
 
@@ -266,9 +273,11 @@ def _refuse_unknown_metric(config: Config, task: Task) -> None:
 def _pinned(resolved: Resolved, folder: Path, run: Run, base: Base, task: Task) -> Resolved:
     """The config as the run folder keeps it: exact base, decided task, data paths relative to the run folder."""
 
-    def move(path: str) -> str:
+    def move(path: str, use: str) -> str:
         # Real paths: `..` out of a linked folder leads elsewhere than it reads.
         here, there = os.path.realpath(folder), os.path.realpath(run.path)
+        if dataset := dataset_name(path, folder, use):
+            return dataset.written(there)
         path = os.path.expanduser(path)
         if (folder / path).exists():
             return os.path.relpath(os.path.realpath(folder / path), there)
@@ -277,10 +286,8 @@ def _pinned(resolved: Resolved, folder: Path, run: Run, base: Base, task: Task) 
 
     config = resolved.config
     data: dict[str, Any] = {
-        "train": [move(path) for path in config.data.train],
-        "eval": [move(path) for path in config.data.eval],
-        "test": [move(path) for path in config.data.test],
-        "mix": [source.model_copy(update={"path": move(source.path)}) for source in config.data.mix],
+        **{use: [move(path, use) for path in getattr(config.data, use)] for use in ("train", "eval", "test")},
+        "mix": [source.model_copy(update={"path": move(source.path, "mix")}) for source in config.data.mix],
     }
     decided = {
         "model": base.name,

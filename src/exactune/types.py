@@ -21,7 +21,8 @@ class Location:
 
     Attributes:
         file: The path as the user wrote it.
-        line: Counted from 1, lines split on ``\\n`` only; ``None`` for the whole file.
+        line: Counted from 1, lines split on ``\\n`` only; in Parquet and hub data sets the row's number;
+            ``None`` for the whole file.
     """
 
     file: str
@@ -49,6 +50,7 @@ class Example:
         answer: The text to be learned, byte for byte.
         location: The row.
         format: Name of the format the row was written in.
+        rejected: The answer that a preference pair calls worse.
     """
 
     id: str
@@ -56,6 +58,7 @@ class Example:
     answer: str
     location: Location
     format: str
+    rejected: str | None = None
 
     @property
     def input(self) -> str:

@@ -51,9 +51,9 @@ CLEAN = replace(
 def loaded(*lines: str) -> Callable[[Path], Dataset]:
     def build(folder: Path) -> Dataset:
         path = folder / "train.jsonl"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
         found = load_paths([str(path)])
-        return Dataset(found.splits, found.rejected)
+        return Dataset(found.splits, found.findings)
 
     return build
 
@@ -74,6 +74,9 @@ BAD: dict[str, tuple[Callable[[Path], Dataset], list[int | None]]] = {
     "D104": (loaded(GOOD_ROW, turns("user")), [2]),
     "D105": (loaded(GOOD_ROW, '{"text": "x", "label": " "}'), [2]),
     "D106": (loaded('{"text": "", "label": "y"}', GOOD_ROW), [1]),
+    "D107": (loaded(GOOD_ROW, '{"text": "caf\udce9", "label": "y"}'), [2]),
+    "D108": (loaded(GOOD_ROW, '{"text": "x", "lab'), [2]),
+    "D109": (loaded('{"text": "x", "label": "y", "label": "z"}', GOOD_ROW), [1]),
     "D201": (fixed(dataset([("好吃", "a"), ("x", "b"), ("好吃！", "a")])), [3]),
     "D203": (fixed(dataset([("好吃", "a"), ("x", "b"), ("好吃", "b")])), [3]),
     "D205": (fixed(dataset([("x", "a"), ("好吃", "a")], [("y", "a")], [("好吃。", "b")])), [2]),
@@ -141,6 +144,25 @@ def test_row_problems_and_their_rules_say_the_same() -> None:
         assert rules[code].severity is Severity.ERROR
 
 
+def test_a_file_that_is_not_utf8_is_named_and_no_error(tmp_path: Path) -> None:
+    for encoding, severity in (("utf-16", Severity.INFO), ("cp950", Severity.WARNING)):
+        path = tmp_path / "train.jsonl"
+        path.write_text('{"text": "這是一個很大的問題", "label": "負面"}\n', encoding=encoding)
+        found = load_paths([str(path)])
+        (finding,) = found_by("D107", Dataset(found.splits, found.findings))
+        assert (finding.severity, [place.line for place in finding.locations]) == (severity, [None])
+        assert "nothing was lost" in finding.message
+        assert found.splits.train[0].answer == "負面"
+
+
+def test_earlier_answers_of_a_chat_are_looked_at_too() -> None:
+    subject = replace(dataset([("x", "c")]), tokens=lambda e: Probe(9, 8, e.answer, turns=(("A", "a"), ("b", "b"))))
+    (changed,) = found_by("D505", subject)
+    assert changed.evidence["answers"] == [{"row": "train:1", "answer": "A", "decoded": "a"}]
+    (long,) = found_by("D501", subject)
+    assert "1 row longer" in long.message
+
+
 def test_worst_first_and_ignored_codes() -> None:
     subject = dataset([("x", "a"), ("x", "a"), ("y", "a")])
     assert [finding.code for finding in check_dataset(subject)] == ["D301", "D201", "D702"]
@@ -187,6 +209,34 @@ def test_leakage_names_both_sides() -> None:
 def test_the_same_input_under_another_system_message_is_no_leak() -> None:
     splits = Splits(rows("train", [("x", "a")], "sentiment"), rows("eval", [("x", "b")], "topic"))
     assert not found_by("D205", Dataset(splits))
+
+
+def chats(file: str, *rows: list[str]) -> tuple[Example, ...]:
+    """Chats of user and assistant texts in turn, the last the answer."""
+    return tuple(
+        Example(
+            f"{file}:{line}",
+            (
+                Message("system", ""),
+                *(Message("assistant" if n % 2 else "user", text) for n, text in enumerate(row[:-1])),
+            ),
+            row[-1],
+            Location(file, line),
+            "chat",
+        )
+        for line, row in enumerate(rows, 1)
+    )
+
+
+def test_a_chat_that_begins_with_an_eval_row_leaks_it() -> None:
+    train = chats("train", ["hi", "hello", "bye", "ciao"], ["new", "a", "old", "b"])
+    (finding,) = found_by("D205", Dataset(Splits(train, chats("eval", ["Hi!", "hello"], ["bye", "ciao"]))))
+    assert (finding.locations, finding.related) == ((Location("train", 1),), (Location("eval", 1),))
+    # A shared beginning alone is no leak: the question asked is another.
+    assert not found_by("D205", Dataset(Splits(train, chats("eval", ["hi", "hello", "more", "x"]))))
+    # What stands in a prompt is not trained.
+    prompts = tuple(replace(row, format="prompt_completion") for row in train)
+    assert not found_by("D205", Dataset(Splits(prompts, chats("eval", ["hi", "hello"]))))
 
 
 def test_free_answers_need_not_be_in_training() -> None:

@@ -15,6 +15,10 @@ from exactune.types import Message
 SYSTEM, QUESTION, ANSWER = "你是助手", "台積電股價大漲", '{"sentiment": "正面"}'
 
 GOOD: dict[str, dict[str, Any]] = {
+    "preference": {"prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}],
+                   "chosen": [{"role": "assistant", "content": ANSWER}], "rejected": "不知道"},
+    "preference_chat": {"system": SYSTEM, "rejected_response": "不知道",
+                        "messages": [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]},
     "chat": {"messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION},
                           {"role": "assistant", "content": ANSWER}]},
     "sharegpt": {"system": SYSTEM,
@@ -22,6 +26,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "prompt_completion": {"prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}],
                           "completion": [{"role": "assistant", "content": ANSWER}]},
     "instruction": {"instruction": QUESTION, "input": " ", "output": ANSWER, "system": SYSTEM, "history": None},
+    "query_response": {"query": QUESTION, "response": ANSWER, "system": SYSTEM, "history": []},
     "text_label": {"text": QUESTION, "label": ANSWER, "system": SYSTEM},
 }  # fmt: skip
 
@@ -56,7 +61,13 @@ def test_formats_from_every_json_layout(name: str, layout: str) -> None:
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize(
     "columns",
-    [("text", "label"), ("instruction", "output"), ("prompt", "completion"), ("input", "output", "instruction")],
+    [
+        ("text", "label"),
+        ("instruction", "output"),
+        ("prompt", "completion"),
+        ("query", "response"),
+        ("input", "output", "instruction"),
+    ],
 )
 def test_formats_from_tables(delimiter: str, columns: tuple[str, ...]) -> None:
     values = ["問題", ' "007" ', "指示"][: len(columns)]
@@ -96,6 +107,15 @@ def test_the_last_assistant_turn_is_the_answer() -> None:
 def test_history_comes_before_the_instruction() -> None:
     converted = convert_row({"instruction": "c", "output": "d", "history": [["a", "b"]]})
     assert [message.content for message in converted.prompt] == ["", "a", "b", "c"]
+    assert convert_row({"query": "c", "response": "d", "history": [["a", "b"]]}).prompt == converted.prompt
+
+
+def test_lists_that_a_table_holds_as_json_text() -> None:
+    row = chat(("user", "q"), ("assistant", "a"))
+    assert convert_row({"messages": json.dumps(row["messages"])}) == convert_row(row)
+    asked = {"instruction": "c", "output": "d"}
+    assert convert_row({**asked, "history": '[["a", "b"]]'}) == convert_row({**asked, "history": [["a", "b"]]})
+    assert convert_row({**asked, "history": ""}) == convert_row(asked)
 
 
 def test_text_parts_are_joined() -> None:
@@ -134,8 +154,14 @@ U, A, S = ("user", "q"), ("assistant", "a"), ("system", "s")
     ("row", "code", "reason"),
     [
         ({}, "D102", "no columns"),
-        ({"review": "x", "tag": "y"}, "D102", "`review`, `tag`"),
-        ({"prompt": "x", "chosen": "y", "rejected": "z"}, "D102", "preference pair"),
+        ({"review": "x", "tag": "y"}, "D102", "write `data: {columns: {input: review, output: tag}}`"),
+        ({"tag": "y", "the text": "xy"}, "D102", 'write `data: {columns: {input: "the text", output: tag}}`'),
+        ({"tokens": ["x"], "tags": ["y"]}, "D102", "it has the columns `tokens`, `tags`"),
+        ({"prompt": "x", "chosen": None, "rejected": "z"}, "D104", "the answer is null"),
+        ({"prompt": "x", "rejected": "z"}, "D104", "no `chosen`"),
+        ({"chosen": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+          "rejected": [{"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]},
+         "D102", "differ before their last turns"),
         ({"messages": "hello"}, "D102", "`messages` is a list of messages, found a text"),
         ({"messages": ["hello"]}, "D102", "messages[0] is an object with `role` and `content`, found a text"),
         ({"messages": [{"content": "x"}]}, "D102", "no `role`; its keys are `content`"),
@@ -146,10 +172,14 @@ U, A, S = ("user", "q"), ("assistant", "a"), ("system", "s")
         (chat(("user", ["x"]), A), "D102", "a list with a text"),
         (chat(("user", {"a": 1}), A), "D102", "found an object"),
         ({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "", "tool_calls": [1]}]},
-         "D102", "calls a tool"),
+         "D102", "messages[1] has a tool call without a `name`: 1"),
+        ({**chat(U, A), "tools": "calculator"}, "D102", "`tools` is a list or its JSON text, found 'calculator'"),
+        ({**chat(U, A), "tools": ["calculator"]}, "D102", "`tools` is a list of objects"),
         ({"instruction": "x", "output": "y", "history": [["only"]]}, "D102", "[question, answer] pairs"),
         ({"instruction": "x", "output": "y", "history": "z"}, "D102", "found a text"),
-        (chat(("tool", "x"), A), "D103", "unknown role 'tool'"),
+        (chat(("critic", "x"), A), "D103", "unknown role 'critic'"),
+        (chat(U, ("tool", "x"), A), "D103", "a tool turn without the assistant turn before it"),
+        (chat(U, A, ("tool", "x")), "D104", "found tool"),
         (chat((3, "x"), A), "D103", "unknown role '3'"),  # type: ignore[arg-type]
         (chat(([], "x"), A), "D103", "unknown role '[]'"),  # type: ignore[arg-type]
         (chat(A, U, A), "D103", "before any user turn"),
@@ -164,7 +194,9 @@ U, A, S = ("user", "q"), ("assistant", "a"), ("system", "s")
         (chat(U, ("assistant", None)), "D104", "content null"),
         ({"instruction": "x", "input": "y"}, "D104", "no `output`"),
         ({"prompt": "x"}, "D104", "no `completion`"),
+        ({"prompt": "x", "completion": "y", "label": False}, "D102", "marked as bad"),
         ({"text": "x"}, "D104", "no `label`"),
+        ({"text": "x"}, "D104", "a text alone teaches no task"),
         (chat(U, ("assistant", " \n")), "D105", "empty"),
         ({"text": "x", "label": ""}, "D105", "empty"),
         ({"text": " ", "label": "y"}, "D106", "no user turn"),
@@ -190,3 +222,90 @@ def test_a_null_answer_is_no_answer(row: dict[str, Any]) -> None:
     with pytest.raises(RowError, match="the answer is null") as caught:
         convert_row(row)
     assert caught.value.code == "D104"
+
+
+USER, BOT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "good"}
+WORSE = {"role": "assistant", "content": "bad"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "q", "chosen": "good", "rejected": "bad"},
+        {"prompt": [USER], "chosen": [BOT], "rejected": [WORSE]},
+        {"prompt": "q", "chosen": BOT, "rejected": WORSE},
+        {"prompt": [USER], "chosen": [USER, BOT], "rejected": [USER, WORSE]},
+        {"chosen": [USER, BOT], "rejected": [USER, WORSE]},
+        {"instruction": "q", "input": "", "chosen": "good", "rejected": "bad"},
+        {"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "good"},
+         "rejected": {"from": "gpt", "value": "bad"}},
+        {"messages": [USER, BOT], "rejected_response": "bad"},
+        {"messages": [USER, BOT], "rejected_response": ["bad"]},
+    ],
+    ids=lambda row: "+".join(row),
+)  # fmt: skip
+def test_preference_pairs_are_read_with_both_answers(row: dict[str, Any]) -> None:
+    converted = convert_row(row)
+    assert [message.content for message in converted.prompt] == ["", "q"]
+    assert (converted.answer, converted.rejected) == ("good", "bad")
+
+
+def test_a_pair_without_a_rejected_answer_is_a_row() -> None:
+    assert convert_row({"prompt": "q", "chosen": "good", "rejected": None}).rejected is None
+
+
+CALL = '{"name": "weather", "arguments": {"city": "台北"}}'
+SPEC = {"name": "weather", "parameters": {}}
+RESULT = '{"degrees": 31}'
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "content": None, "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "台北"}'}}]},
+            {"role": "tool", "tool_call_id": "1", "content": RESULT},
+            {"role": "assistant", "content": "31", "tool_calls": []},
+        ], "tools": [{"type": "function", "function": SPEC}]},
+        {"messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "function_call": {"name": "weather", "arguments": {"city": "台北"}}},
+            {"role": "function", "name": "weather", "content": {"degrees": 31}},
+            {"role": "assistant", "content": "31"},
+        ], "tools": json.dumps([SPEC])},
+        {"conversations": [
+            {"from": "human", "value": "q"}, {"from": "function_call", "value": CALL},
+            {"from": "observation", "value": RESULT}, {"from": "gpt", "value": "31"},
+        ], "tools": SPEC},
+        {"messages": [
+            {"role": "user", "content": "q"}, {"role": "tool_call", "content": CALL},
+            {"role": "tool_response", "content": RESULT}, {"role": "assistant", "content": "31"},
+        ], "tools": json.dumps(SPEC)},
+    ],
+    ids=["tool_calls", "function_call", "sharegpt", "swift"],
+)  # fmt: skip
+def test_chats_with_tools_agree(row: dict[str, Any]) -> None:
+    converted = convert_row(row)
+    assert [(message.role, message.content) for message in converted.prompt[1:]] == [
+        ("user", "q"), ("assistant", CALL), ("tool", RESULT),
+    ]  # fmt: skip
+    assert converted.answer == "31"
+    assert converted.prompt[0].content.startswith(f"Available tools: {json.dumps([SPEC])}\nTo call a tool")
+
+
+def test_a_call_can_be_the_answer_and_there_can_be_several() -> None:
+    call = {"function": {"name": "weather", "arguments": {"city": "台北"}}}
+    said = {"role": "assistant", "content": "Let me look.", "tool_calls": [call, call]}
+    converted = convert_row({"messages": [USER, said]})
+    assert converted.answer == f"Let me look.\n[{CALL}, {CALL}]"
+
+
+def test_tools_stand_behind_the_system_message_or_the_instruction() -> None:
+    row = {"query": "q", "response": "a", "tools": [SPEC]}
+    assert convert_row({**row, "system": "你是助手"}).prompt[0].content.startswith("你是助手\n\nAvailable tools: [")
+    assert convert_row(row, None, "do it").prompt[0].content.startswith("do it\n\nAvailable tools: [")
+    for nothing in (None, "", " ", [], "[]"):
+        assert convert_row({**row, "tools": nothing}).prompt[0].content == ""
+    assert convert_row({"text": "q", "label": "a", "tools": "hammer"}).prompt[0].content == ""

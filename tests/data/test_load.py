@@ -17,7 +17,9 @@ SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 SETS = (
     "banking77", "waimai", "snips", "twlaw", "cluener", "conll04", "finre", "drcd",
     "replay_alpaca_en", "replay_alpaca_zh_cn", "replay_alpaca_zh_tw",
+    "preference_en", "preference_zh_cn", "toolcall_en", "toolcall_zh_cn",
 )  # fmt: skip
+CORPORA = ("corpus_en_wikitext2", "corpus_zh_cn_csl", "corpus_zh_tw_law", "corpus_zh_tw_wiki")
 
 
 def write(path: Path, *rows: Any) -> Path:
@@ -195,6 +197,23 @@ def test_real_data_reads_without_a_rejected_row(name: str) -> None:
     rows = [path.read_bytes().count(b"\n") for path in paths]
     assert loaded.rejected == ()
     assert [len(part) for part in (loaded.splits.train, loaded.splits.eval, loaded.splits.test)] == rows
+    assert loaded.notes == ()
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_plain_text_is_told_from_task_rows(name: str) -> None:
+    path = SHARED / name / "train.jsonl"
+    if not path.is_file():
+        pytest.skip(f"the development data set {name} is not here")
+    (finding,) = load_paths([str(path)]).rejected
+    assert (finding.code, len(finding.locations)) == ("D104", path.read_bytes().count(b"\n"))
+    assert "it has the column `text`; a text alone teaches no task" in finding.message
+
+
+def test_every_development_set_is_tried() -> None:
+    if not SHARED.is_dir():
+        pytest.skip("the development data sets are not here")
+    assert {path.name for path in SHARED.iterdir() if path.is_dir()} == {*SETS, *CORPORA}
 
 
 def test_ids_tell_files_of_one_name_apart_and_do_not_depend_on_the_working_directory(

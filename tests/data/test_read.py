@@ -237,9 +237,9 @@ def test_a_long_field_is_read_and_the_global_limit_kept() -> None:
         (b"text,label,text\na,b,c\n", "two columns are named 'text'"),
         (b"just some prose\nand more of it\n", "neither JSON nor a table"),
         ("標題,label\nx,y\n".encode("big5"), "not UTF-8"),
-        ('{"a": 1}'.encode("utf-16"), "UTF-16"),
         (b"PK\x03\x04rest", "Excel"),
-        (b"PAR1rest", "Parquet"),
+        (b"PAR1rest", "cannot be read as Parquet"),
+        ("\ufeff".encode("utf-32-le"), "the file is empty"),
         (b"\x1f\x8brest", "gzip"),
     ],
 )

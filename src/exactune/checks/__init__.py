@@ -10,7 +10,17 @@ from collections.abc import Iterable
 
 from exactune.checks.answers import label_only_in_eval, not_json, one_label
 from exactune.checks.dataset import Dataset, Probe, drop_located
-from exactune.checks.rows import empty_answer, empty_prompt, no_answer, unknown_format, unreadable_row, wrong_roles
+from exactune.checks.rows import (
+    cut_last_line,
+    duplicate_keys,
+    empty_answer,
+    empty_prompt,
+    file_encoding,
+    no_answer,
+    unknown_format,
+    unreadable_row,
+    wrong_roles,
+)
 from exactune.checks.size import too_few_rows
 from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, row_too_long
 from exactune.checks.twins import conflicting_answers, eval_row_in_train, exact_duplicate
@@ -26,6 +36,9 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D104", "no-answer", Severity.ERROR, no_answer),
     Rule("D105", "empty-answer", Severity.ERROR, empty_answer),
     Rule("D106", "empty-prompt", Severity.ERROR, empty_prompt),
+    Rule("D107", "file-encoding", Severity.ERROR, file_encoding),
+    Rule("D108", "cut-last-line", Severity.ERROR, cut_last_line),
+    Rule("D109", "duplicate-keys", Severity.ERROR, duplicate_keys),
     Rule("D201", "exact-duplicate", Severity.WARNING, exact_duplicate),
     Rule("D203", "conflicting-answers", Severity.WARNING, conflicting_answers),
     Rule("D205", "eval-row-in-train", Severity.ERROR, eval_row_in_train),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from exactune.data.expand import expand
 from exactune.data.normalise import normalise
 from exactune.errors import DataError
 from exactune.rules import Finding, Severity
@@ -20,16 +21,18 @@ class Probe:
     """What a tokenizer makes of one row.
 
     Attributes:
-        tokens: Of the whole row: prompt, answer and stop token.
+        tokens: Of the whole row: prompt, answer and stop token; of the longest turn that is trained.
         limit: How many a row may have.
         decoded: The answer's ids turned back into text.
         control: Control tokens of the chat template that stand in the row's own text.
+        turns: Earlier answers of a chat that are trained too, each with what its ids give back.
     """
 
     tokens: int
     limit: int
     decoded: str
     control: tuple[str, ...] = ()
+    turns: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Dataset:
 
     Attributes:
         splits: The usable examples.
-        rejected: Why other rows are not among them, from loading.
+        rejected: What loading found: why other rows are not among them, and files that are not UTF-8.
         tokens: Looks at a row with the run's tokenizer; without it token rules find nothing.
     """
 
@@ -63,6 +66,11 @@ class Dataset:
                     systems[system] = normalise(system)
                 keys[example.id] = (systems[system], normalise(example.input))
         return keys
+
+    def trained_keys(self, example: Example) -> list[tuple[str, str]]:
+        """The keys of all that a training row teaches to answer: its own, and those of a chat's earlier turns."""
+        system, own = self.keys[example.id]
+        return [*((system, normalise(turn.input)) for turn in expand(example)[:-1]), (system, own)]
 
     @cached_property
     def probes(self) -> tuple[tuple[Example, Probe], ...]:

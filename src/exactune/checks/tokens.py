@@ -57,18 +57,23 @@ def answer_not_reproduced(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Fin
     Fix:
         Write the answers as the tokenizer writes them (for example half-width), or choose another base model.
     """
-    changed = [(example, probe) for example, probe in dataset.probes if probe.decoded != example.answer]
+    changed = [
+        (example, answer, decoded)
+        for example, probe in dataset.probes
+        for answer, decoded in (*probe.turns, (example.answer, probe.decoded))
+        if decoded != answer
+    ]
     if changed:
-        example, probe = changed[0]
+        first, answer, decoded = changed[0]
         yield rule.finding(
-            f"{count(len(changed), 'answer')} changed by the tokenizer: at {example.location} "
-            f"{excerpt(example.answer)!r} comes back as {excerpt(probe.decoded)!r}",
-            locations=unique(example.location for example, _ in changed),
+            f"{count(len(changed), 'answer')} changed by the tokenizer: at {first.location} "
+            f"{excerpt(answer)!r} comes back as {excerpt(decoded)!r}",
+            locations=unique(example.location for example, *_ in changed),
             evidence={
                 "rows": len(changed),
                 "answers": [
-                    {"row": str(example.location), "answer": example.answer, "decoded": probe.decoded}
-                    for example, probe in changed[:EVIDENCE]
+                    {"row": str(example.location), "answer": answer, "decoded": decoded}
+                    for example, answer, decoded in changed[:EVIDENCE]
                 ],
             },
         )

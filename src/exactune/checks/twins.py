@@ -122,7 +122,8 @@ def eval_row_in_train(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
 
     What it does:
         Finds eval and test rows whose system message and input (without case, blanks and punctuation) also stand in
-        the training rows. The training rows are the ones to drop.
+        the training rows, or are how a chat among them begins: each of its turns is trained. The training rows are the
+        ones to drop.
 
     Why it matters:
         Such rows measure memory. The score looks better than the model is, and early stopping picks a checkpoint that
@@ -138,11 +139,16 @@ def eval_row_in_train(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
     held: dict[tuple[str, str], list[Example]] = {}
     for example in (*dataset.splits.eval, *dataset.splits.test):
         held.setdefault(dataset.keys[example.id], []).append(example)
-    leaked = [example for example in dataset.splits.train if dataset.keys[example.id] in held]
+    leaked = [
+        (row, held[key])
+        for row in (dataset.splits.train if held else ())
+        for key in dataset.trained_keys(row)
+        if key in held
+    ]
     if leaked:
-        seen = [example for row in leaked for example in held[dataset.keys[row.id]]]
+        seen = [example for _, twins in leaked for example in twins]
         scored = unique(example.location for example in seen)
-        rows = unique(row.location for row in leaked)
+        rows = unique(row.location for row, _ in leaked)
         yield rule.finding(
             f"{count(len(scored), 'eval or test row')} also in training: {places(scored)} "
             f"(in training at {places(rows)})",
@@ -152,8 +158,8 @@ def eval_row_in_train(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
                 "eval_rows": len(scored),
                 "train_rows": len(rows),
                 "pairs": [
-                    {"train": str(row.location), "eval": [str(twin.location) for twin in held[dataset.keys[row.id]]]}
-                    for row in leaked[:EVIDENCE]
+                    {"train": str(row.location), "eval": [str(twin.location) for twin in twins]}
+                    for row, twins in leaked[:EVIDENCE]
                 ],
             },
         )

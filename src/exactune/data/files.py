@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from exactune.data.hub import DatasetName, dataset_name
 from exactune.errors import ConfigError, DataError
 
 __all__ = ["DataFile", "find_files", "name_files", "shown_path", "split_of"]
@@ -27,12 +28,14 @@ class DataFile:
         shown: Its name in places and messages.
         split: ``train``, ``eval``, ``test`` or ``mix``.
         source: How the config named it.
+        dataset: The data set it is instead of a file.
     """
 
     path: Path
     shown: str
     split: str
     source: str
+    dataset: DatasetName | None = None
 
 
 def shown_path(path: Path) -> str:
@@ -47,10 +50,10 @@ def shown_path(path: Path) -> str:
 
 
 def find_files(named: Mapping[str, Sequence[str]], base: Path) -> list[DataFile]:
-    """The files that paths and globs of a config name, relative to its folder.
+    """The files that paths, globs and data set ids of a config name, relative to its folder.
 
     Args:
-        named: Split -> paths and globs.
+        named: Split -> paths, globs and ids.
         base: The config's folder.
 
     Raises:
@@ -61,6 +64,9 @@ def find_files(named: Mapping[str, Sequence[str]], base: Path) -> list[DataFile]
     missing: list[str] = []
     for split, patterns in named.items():
         for pattern in patterns:
+            if dataset := dataset_name(pattern, base, split):
+                files.append(_of_dataset(dataset, split, pattern))
+                continue
             paths = _matches(pattern, base)
             if not paths:
                 missing.append(f"`data.{split}`: {_missing(pattern, base)}")
@@ -68,6 +74,11 @@ def find_files(named: Mapping[str, Sequence[str]], base: Path) -> list[DataFile]
     if missing:
         raise DataError("\n".join(missing))
     return _once(files)
+
+
+def _of_dataset(dataset: DatasetName, split: str, source: str) -> DataFile:
+    # Two splits of one data set are two files.
+    return DataFile(Path(f"{dataset.location}/{dataset.shown}"), dataset.shown, split, source, dataset)
 
 
 def _matches(pattern: str, base: Path) -> list[Path]:
@@ -120,8 +131,16 @@ def name_files(paths: Sequence[str]) -> list[DataFile]:
         DataError: Files are missing; all of them are named.
         ConfigError: Two paths lead to one file under different splits.
     """
-    missing = [f"{path}: no such file. Check the path." for path in paths if not Path(path).exists()]
+    datasets = {path: found for path in paths if (found := dataset_name(path, Path(), "train"))}
+    missing = [
+        f"{path}: no such file. Check the path." for path in paths if path not in datasets and not Path(path).exists()
+    ]
     if missing:
         raise DataError("\n".join(missing))
     one = len(paths) == 1
-    return _once(DataFile(Path(path), path, "train" if one else split_of(Path(path)), path) for path in paths)
+    files = []
+    for path in paths:
+        dataset = datasets.get(path)
+        split = "train" if one else split_of(Path(dataset.split if dataset else path))
+        files.append(_of_dataset(dataset, split, path) if dataset else DataFile(Path(path), path, split, path))
+    return _once(files)

@@ -1,20 +1,22 @@
 """The formats a row can be written in: one small pure function each, from the row to its turns.
 
-The formats of the guide are ``chat`` (recommended) and ``instruction``.
+The formats of the guide are ``chat`` (recommended) and ``instruction``. ``docs/formats.md`` has an example of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from exactune.data.problems import RowError
-from exactune.data.turns import Turn, is_messages, prompt_text, read_turns, split_answer
+from exactune.data.recognise import suggest
+from exactune.data.tools import with_tools
+from exactune.data.turns import Turn, answer_text, from_json_text, is_messages, prompt_text, read_turns, split_answer
 from exactune.data.words import excerpt, kind_of
 from exactune.types import Message
 
-__all__ = ["FORMATS", "Converted", "Format", "check_columns", "convert_row"]
+__all__ = ["FORMATS", "Converted", "Format", "check_columns", "convert_row", "format_of"]
 
 Row = Mapping[str, Any]
 COLUMNS = ("input", "output", "system")
@@ -27,31 +29,30 @@ class Format:
     Attributes:
         keys: A row that has them all is in this format; the last one holds the answer.
         turns: The row's turns, the answer last.
+        every_turn: Whether earlier assistant turns are to be learned too, and are not just part of a prompt.
+        rejected: The answer that the row calls worse, for preference pairs.
+        tools: Whether a ``tools`` key lists what the assistant may call.
     """
 
     keys: tuple[str, ...]
     turns: Callable[[Row], list[Turn]]
+    every_turn: bool = False
+    rejected: Callable[[Row], str | None] | None = None
+    tools: bool = True
 
     def matches(self, row: Row) -> bool:
         """Whether the row is written in this format."""
         return all(key in row for key in self.keys)
 
-    def convert(self, row: Row) -> tuple[tuple[Message, ...], str]:
-        """Prompt and answer.
-
-        Raises:
-            RowError: The row cannot be used.
-        """
-        return split_answer(self.turns(row))
-
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """A row as prompt and answer, with the name of its format."""
+    """A row as prompt and answer, with the name of its format and, in a preference pair, the rejected answer."""
 
     format: str
     prompt: tuple[Message, ...]
     answer: str
+    rejected: str | None = None
 
 
 def _system(row: Row) -> list[Turn]:
@@ -73,6 +74,8 @@ def sharegpt(row: Row) -> list[Turn]:
 def prompt_completion(row: Row) -> list[Turn]:
     """``{"prompt", "completion"}``, each a text or a list of messages; a completion may be any JSON value."""
     prompt, completion = row["prompt"], row["completion"]
+    if row.get("label") is False:
+        raise RowError("D102", "`label` is false: a completion marked as bad is no answer to learn")
     asked = read_turns(prompt, "prompt") if isinstance(prompt, list) else [Turn("user", prompt)]
     told = read_turns(completion, "completion") if is_messages(completion) else [_answer(completion)]
     return _system(row) + asked + told
@@ -80,12 +83,22 @@ def prompt_completion(row: Row) -> list[Turn]:
 
 def instruction(row: Row) -> list[Turn]:
     """``{"instruction", "input"?, "output", "system"?, "history"?: [[question, answer], …]}``."""
+    return [*_instructed(row), _answer(row["output"])]
+
+
+def _instructed(row: Row) -> list[Turn]:
     parts = [prompt_text(row[key], f"`{key}`") for key in ("instruction", "input") if key in row]
     text = "\n".join(part for part in parts if part.strip())
-    return [*_system(row), *_history(row.get("history")), Turn("user", text), _answer(row["output"])]
+    return [*_system(row), *_history(row.get("history")), Turn("user", text)]
+
+
+def query_response(row: Row) -> list[Turn]:
+    """``{"query", "response", "system"?, "history"?: [[question, answer], …]}``."""
+    return [*_system(row), *_history(row.get("history")), Turn("user", row["query"]), _answer(row["response"])]
 
 
 def _history(value: Any) -> list[Turn]:
+    value = from_json_text(value)
     if not value:
         return []
     if not isinstance(value, list):
@@ -103,6 +116,50 @@ def text_label(row: Row) -> list[Turn]:
     return [*_system(row), Turn("user", row["text"]), _answer(row["label"])]
 
 
+def preference(row: Row) -> list[Turn]:
+    """``{"prompt", "chosen", "rejected"}``, each a text or messages; the prompt may also be ``conversations``,
+    ``instruction`` with ``input``, or what ``chosen`` and ``rejected`` have in common."""
+    chosen = _side(row, "chosen")
+    if "prompt" in row:
+        prompt = row["prompt"]
+        asked = read_turns(prompt, "prompt") if isinstance(prompt, list) else [Turn("user", prompt)]
+        # Some sets write the prompt twice: on its own, and at the head of both conversations.
+        return _system(row) + (chosen if len(chosen) > 1 and chosen[: len(asked)] == asked else asked + chosen)
+    if "conversations" in row:
+        return sharegpt(row) + chosen
+    if "instruction" in row:
+        return _instructed(row) + chosen
+    return _system(row) + chosen
+
+
+def preference_rejected(row: Row) -> str | None:
+    """The rejected answer of a ``preference`` row; ``None`` where it is null."""
+    if row["rejected"] is None:
+        return None
+    *before, last = _side(row, "rejected")
+    if last.role != "assistant" or before != _side(row, "chosen")[:-1]:
+        raise RowError("D102", "`chosen` and `rejected` differ before their last turns; write the prompt of both once")
+    return answer_text(last.content)
+
+
+def _side(row: Row, key: str) -> list[Turn]:
+    """The turns of ``chosen`` or ``rejected``: an answer, one message or a list of them."""
+    value = row[key]
+    messages = [value] if isinstance(value, Mapping) and ("role" in value or "from" in value) else value
+    if is_messages(messages):
+        return read_turns(messages, key)
+    if isinstance(messages, list) and messages and all(isinstance(turn, dict) and "from" in turn for turn in messages):
+        return read_turns(messages, key, "from", "value")
+    return [_answer(value)]
+
+
+def preference_chat_rejected(row: Row) -> str | None:
+    """``rejected_response``: a text, or a list with one."""
+    value = row["rejected_response"]
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return None if value is None else answer_text(value)
+
+
 def _answer(value: Any) -> Turn:
     # Table tools write null where a label is missing; training on the text "null" would hide that.
     if value is None:
@@ -111,11 +168,14 @@ def _answer(value: Any) -> Turn:
 
 
 FORMATS: Mapping[str, Format] = {
-    "chat": Format(("messages",), chat),
-    "sharegpt": Format(("conversations",), sharegpt),
+    "preference": Format(("rejected", "chosen"), preference, rejected=preference_rejected),
+    "preference_chat": Format(("rejected_response", "messages"), chat, rejected=preference_chat_rejected),
+    "chat": Format(("messages",), chat, every_turn=True),
+    "sharegpt": Format(("conversations",), sharegpt, every_turn=True),
     "prompt_completion": Format(("prompt", "completion"), prompt_completion),
-    "instruction": Format(("instruction", "output"), instruction),
-    "text_label": Format(("text", "label"), text_label),
+    "instruction": Format(("instruction", "output"), instruction, every_turn=True),
+    "query_response": Format(("query", "response"), query_response, every_turn=True),
+    "text_label": Format(("text", "label"), text_label, tools=False),
 }
 """Tried in this order; the first that matches is taken, row by row."""
 
@@ -149,26 +209,45 @@ def convert_row(row: Row, columns: Mapping[str, str] | None = None, instruction:
         RowError: The row cannot be used.
     """
     if columns:
-        name, (prompt, answer) = "columns", split_answer(_named_columns(row, columns))
-    else:
-        name = next((name for name, format in FORMATS.items() if format.matches(row)), "")
-        if not name:
-            raise _unknown(row)
-        prompt, answer = FORMATS[name].convert(row)
-    if instruction and not prompt[0].content.strip():
-        prompt = (replace(prompt[0], content=instruction), *prompt[1:])
-    return Converted(name, prompt, answer)
+        prompt, answer = split_answer(_named_columns(row, columns))
+        return Converted("columns", _instruct(prompt, instruction), answer)
+    name = format_of(row)
+    if name is None:
+        raise _unknown(row)
+    format = FORMATS[name]
+    prompt, answer = split_answer(format.turns(row))
+    prompt = _instruct(prompt, instruction)
+    prompt = with_tools(prompt, row.get("tools")) if format.tools else prompt
+    return Converted(name, prompt, answer, format.rejected(row) if format.rejected else None)
+
+
+def format_of(row: Row) -> str | None:
+    """Name of the format that a row is written in."""
+    return next((name for name, format in FORMATS.items() if format.matches(row)), None)
+
+
+def _instruct(prompt: Sequence[Message], instruction: str) -> tuple[Message, ...]:
+    """The prompt with the config's instruction as its system message, if the row brings none."""
+    if not instruction or prompt[0].content.strip():
+        return tuple(prompt)
+    return (replace(prompt[0], content=instruction), *prompt[1:])
 
 
 def _unknown(row: Row) -> RowError:
-    if "chosen" in row and "rejected" in row:
-        return RowError("D102", "a preference pair (`chosen`, `rejected`); supervised fine-tuning needs one answer")
     for name, format in FORMATS.items():
         *asked, answer = format.keys
         if asked and all(key in row for key in asked):
-            return RowError("D104", f"no `{answer}`, which holds the answer in the format {name}; it has {_keys(row)}")
-    return RowError("D102", f"it has {_keys(row)}")
+            only = "; a text alone teaches no task" if len(row) == 1 else ""
+            found = f"it has {_keys(row)}{only}"
+            return RowError("D104", f"no `{answer}`, which holds the answer in the format {name}; {found}")
+    line = suggest(row)
+    more = (
+        f"; which is the input and which the answer cannot be told: write `{line}` with the right names" if line else ""
+    )
+    return RowError("D102", f"it has {_keys(row)}{more}")
 
 
 def _keys(row: Row) -> str:
+    if len(row) == 1:
+        return f"the column `{excerpt(next(iter(row)))}`"
     return "the columns " + excerpt(", ".join(f"`{key}`" for key in row), 120) if row else "no columns"

@@ -10,11 +10,14 @@ from typing import Any
 from exactune.data.formats import FORMATS, convert_row
 from exactune.data.problems import Problem, RowError, findings_of
 from exactune.data.read import ReadFile, read_bytes, read_file
+from exactune.data.turns import ROLES
 from exactune.errors import DataError
 
 __all__ = ["read_inputs"]
 
 Input = str | list[dict[str, str]]
+
+OTHER_KEYS = {"instruction", "messages", "conversations", "query", "system", "history", "tools"}
 
 TEXT_KEYS = ("input", "text", "prompt")
 """A row with none of the formats' other keys holds its user text under one of these."""
@@ -24,7 +27,7 @@ def read_inputs(path: Path, columns: Mapping[str, str]) -> list[tuple[str, Input
     """The inputs of a data file in any training format, its answers (if any) left aside.
 
     Args:
-        path: JSONL, CSV or TSV; ``-`` is standard input.
+        path: JSON, CSV, TSV or Parquet; ``-`` is standard input.
         columns: ``data.columns`` of the run; names the input where it cannot be recognised.
 
     Returns:
@@ -35,7 +38,7 @@ def read_inputs(path: Path, columns: Mapping[str, str]) -> list[tuple[str, Input
     """
     shown = "stdin" if str(path) == "-" else str(path)
     found: ReadFile = read_bytes(sys.stdin.buffer.read(), shown) if shown == "stdin" else read_file(path, shown)
-    problems = [Problem("D101", broken.reason, broken.location) for broken in found.broken]
+    problems = [Problem(broken.code, broken.reason, broken.location) for broken in found.broken]
     inputs: list[tuple[str, Input]] = []
     for row in found.rows:
         try:
@@ -51,7 +54,7 @@ def _input(row: Mapping[str, Any], columns: Mapping[str, str]) -> Input:
     if columns.get("input") in row:
         return _turns({**row, columns["output"]: "-"}, columns)
     text = next((row[key] for key in TEXT_KEYS if isinstance(row.get(key), str)), None)
-    if text is not None and text.strip() and not {"instruction", "messages", "conversations", "system"} & row.keys():
+    if text is not None and text.strip() and not OTHER_KEYS & row.keys():
         return str(text)
     return _turns(_with_answer(row))
 
@@ -66,17 +69,14 @@ def _turns(row: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> 
 def _with_answer(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row as a complete one, so that the training formats read it."""
     filled = dict(row)
-    for key, role, text, assistant in (
-        ("messages", "role", "content", "assistant"),
-        ("conversations", "from", "value", "gpt"),
-    ):
+    for key, role, text in (("messages", "role", "content"), ("conversations", "from", "value")):
         turns = filled.get(key)
         if isinstance(turns, list) and turns and isinstance(turns[-1], Mapping):
-            last = turns[-1].get(role)
-            filled[key] = [*(turns[:-1] if last in ("assistant", "gpt") else turns), {role: assistant, text: "-"}]
+            answered = ROLES.get(str(turns[-1].get(role))) == "assistant"
+            filled[key] = [*(turns[:-1] if answered else turns), {role: "assistant", text: "-"}]
     for format in FORMATS.values():
         *asked, answer = format.keys
-        if asked and all(key in filled for key in asked):
+        if format.rejected is None and asked and all(key in filled for key in asked):
             filled[answer] = "-"
     if "instruction" in filled:
         filled["output"] = "-"

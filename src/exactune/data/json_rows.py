@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from exactune.data.rows import not_utf8
+from exactune.data.rows import MARKS, Broken, Item, not_utf8
 from exactune.data.strict_json import Scan, scan
 from exactune.data.words import excerpt, kind_of
 
-__all__ = ["Item", "is_array", "read_array", "read_objects"]
-
-Item = tuple[int, "dict[str, Any] | str"]
-"""Line of a row, counted from 1, with the row, or with the reason why it cannot be read."""
+__all__ = ["is_array", "read_array", "read_objects"]
 
 _INK = re.compile(r"\S")
+_PARTIAL = re.compile(rf"(tr?u?|fa?l?s?|nu?l?|-|\\?u?[0-9a-fA-F]{{0,4}})\s*[{MARKS}]*\Z")
+"""What may stand between the place where a value is missed and the end of a file that was cut."""
+
+_HINTS = (
+    (re.compile("'"), "write double quotes"),
+    (re.compile(r"[}\]]"), "a value is missing, or a comma too much stands before it"),
+    (re.compile("True|False"), "write true and false in small letters"),
+    (re.compile("None|undefined"), "write null"),
+    (re.compile(r"\s*(\{|\Z)"), "a closing brace is missing before it"),
+)
+"""What the character at the place of an error says about its cause."""
 
 
 class _Lines:
@@ -60,7 +69,7 @@ def _scan_row(text: str, start: int) -> Scan:
     at = found.stopped_at
     inside = found.end is not None or (at is not None and at < len(line))
     if inside or end == len(text) or not line.startswith("{"):
-        return Scan(found.value, found.reason, _plus(start, found.end), _plus(start, at))
+        return replace(found, end=_plus(start, found.end), stopped_at=_plus(start, at))
     return scan(text, start)
 
 
@@ -68,14 +77,26 @@ def _plus(start: int, offset: int | None) -> int | None:
     return None if offset is None else start + offset
 
 
-def _syntax(text: str, start: int, found: Scan, line: int) -> str:
+def _syntax(text: str, start: int, end: int, found: Scan, line: int) -> Broken:
     """The reason with its place: the column, and the line where it is not the row's first."""
+    if _is_cut(text, start, end, found):
+        return Broken(
+            "the file ends within this row, without a newline: it was not written or copied to its end", "D108"
+        )
     if found.stopped_at is None:
-        return found.reason or ""
+        return Broken(found.reason or "", found.code)
     at = min(found.stopped_at, len(text))
     below = text.count("\n", start, at)
     where = f"line {line + below}, column" if below else "column"
-    return f"not JSON: {found.reason} ({where} {_column(text, at) + 1})"
+    hint = next((f"; {hint}" for sign, hint in _HINTS if sign.match(text, at)), "")
+    return Broken(f"not JSON: {found.reason} ({where} {_column(text, at) + 1}){hint}")
+
+
+def _is_cut(text: str, start: int, end: int, found: Scan) -> bool:
+    """Whether a broken row (``start`` to ``end``) lacks its end: still open where a file without final newline ends."""
+    if end < len(text) or text[start] != "{" or text.endswith("\n") or found.stopped_at is None:
+        return False
+    return (found.reason or "").startswith("Unterminated") or _PARTIAL.match(text, found.stopped_at) is not None
 
 
 def read_objects(text: str) -> Iterator[Item]:
@@ -88,20 +109,25 @@ def read_objects(text: str) -> Iterator[Item]:
         if found.end is None:
             # Only an object can have lines of its own below its first.
             position = _resume(text, start, start) if text[start] == "{" else _line_end(text, start)
-            yield line, not_utf8(text, start, position) or _syntax(text, start, found, line)
+            yield line, _lost(text, start, position) or _syntax(text, start, position, found, line)
             continue
         rest = text[found.end : _line_end(text, found.end)].strip()
         position = _resume(text, start, found.end) if rest else found.end
         yield line, not_utf8(text, start, position) or _judged(found, rest)
 
 
-def _judged(found: Scan, rest: str = "") -> dict[str, Any] | str:
+def _lost(text: str, start: int, end: int) -> Broken | None:
+    """Like :func:`not_utf8`, but a file that was cut within a character is cut, not of another encoding."""
+    return not_utf8(text, start, len(text.rstrip(MARKS)) if end == len(text) else end)
+
+
+def _judged(found: Scan, rest: str = "") -> dict[str, Any] | Broken:
     if found.reason is not None:
-        return found.reason
+        return Broken(found.reason, found.code)
     if not isinstance(found.value, dict):
-        return f"a row is an object, found {kind_of(found.value)}"
+        return Broken(f"a row is an object, found {kind_of(found.value)}")
     if rest:
-        return f"text after the object: {excerpt(rest)!r}; one row per line"
+        return Broken(f"text after the object: {excerpt(rest)!r}; one row per line")
     return found.value
 
 
@@ -124,22 +150,24 @@ def read_array(text: str) -> Iterator[Item]:
         line = lines.number(start)
         if text[start] == "]":
             if comma == "comma":
-                yield line, "a comma before the closing bracket of the array"
+                yield line, Broken("a comma before the closing bracket of the array")
             if after := _INK.search(text, start + 1):
-                yield lines.number(after.start()), f"text after the array: {excerpt(text[after.start() :][:80])!r}"
+                found_text = excerpt(text[after.start() :][:80])
+                yield lines.number(after.start()), Broken(f"text after the array: {found_text!r}")
             return
         found = scan(text, start)
         if found.end is None:
             position = _resume(text, start, start)
             lost = "; the rest of the array cannot be read" if position == len(text) else ""
-            yield line, not_utf8(text, start, position) or _syntax(text, start, found, line) + lost
+            broken = _lost(text, start, position) or _syntax(text, start, position, found, line)
+            yield line, replace(broken, reason=broken.reason + lost)
             if lost:
                 return
             comma = "opening"
             continue
-        missing = "a comma is missing before this row" if comma == "none" else None
+        missing = Broken("a comma is missing before this row") if comma == "none" else None
         yield line, not_utf8(text, start, found.end) or missing or _judged(found)
         separator = _INK.search(text, found.end)
         comma = "comma" if separator and separator[0] == "," else "none"
         position = separator.end() if separator and comma == "comma" else found.end
-    yield first, "the array that opens here is never closed"
+    yield first, Broken("the array that opens here is never closed; write a ] at its end, if nothing is missing there")

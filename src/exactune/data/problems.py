@@ -13,7 +13,7 @@ from exactune.data.words import count
 from exactune.rules import Finding, Severity
 from exactune.types import Location
 
-__all__ = ["KINDS", "Kind", "Problem", "RowError", "findings_of"]
+__all__ = ["KINDS", "Kind", "Problem", "RowError", "encoding_finding", "findings_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +35,25 @@ KINDS: Mapping[str, Kind] = {
     "D101": Kind(
         "unreadable-row",
         "cannot be read",
-        "Write each row as one strict JSON object in UTF-8, or quote the CSV fields; the reason beside each place says "
-        "what is wrong there.",
+        "Write each row as one strict JSON object, or quote the CSV fields; the reason beside each place says what is "
+        "wrong there.",
     ),
     "D102": Kind(
         "unknown-format",
         "in no known format",
-        "Use one of the formats chat, sharegpt, prompt_completion, instruction or text_label, or name your columns: "
-        "`data: {columns: {input: sentence, output: label}}`.",
+        "Use one of the formats chat, sharegpt, prompt_completion, instruction, query_response, text_label, "
+        "preference, or name your columns: `data: {columns: {input: sentence, output: label}}`.",
     ),
     "D103": Kind(
         "wrong-roles",
         "with turns in a wrong order",
-        "Write at most one system turn, first, then user and assistant turns; the last assistant turn is the answer.",
+        "Write at most one system turn, first, then user and assistant turns, and tool turns behind the assistant turn "
+        "that calls them; the last assistant turn is the answer.",
     ),
     "D104": Kind(
         "no-answer",
         "without an answer",
-        "Add the answer as the last assistant turn, `output`, `completion` or `label`, or remove the row.",
+        "Add the answer as the last assistant turn, `output`, `completion`, `response` or `label`, or remove the row.",
     ),
     "D105": Kind(
         "empty-answer",
@@ -64,6 +65,21 @@ KINDS: Mapping[str, Kind] = {
         "empty-prompt",
         "with an empty prompt",
         "Add the input text, or remove the row.",
+    ),
+    "D107": Kind(
+        "file-encoding",
+        "with bytes that are no text",
+        "Save the file as UTF-8 from the program that made it, or take it again from its source.",
+    ),
+    "D108": Kind(
+        "cut-last-line",
+        "cut off by the end of the file",
+        "Copy or download the file again, or remove its last line.",
+    ),
+    "D109": Kind(
+        "duplicate-keys",
+        "with two values for one key",
+        "Keep the value that is meant, or rename one of the keys.",
     ),
 }
 
@@ -114,3 +130,19 @@ def findings_of(problems: Iterable[Problem], shown: int = 3) -> tuple[Finding, .
             )
         )
     return tuple(findings)
+
+
+def encoding_finding(file: str, encoding: str, *, guessed: bool) -> Finding:
+    """That a file was read in another encoding than UTF-8; a warning where the encoding was told from the text."""
+    kind = KINDS["D107"]
+    how = "told from its characters: look whether its texts read well" if guessed else "as its first bytes say"
+    return Finding(
+        "D107",
+        kind.name,
+        Severity.WARNING if guessed else Severity.INFO,
+        f"{file} is {encoding}, not UTF-8 ({how}); it was read as such and nothing was lost",
+        kind.fix,
+        {"encoding": encoding},
+        None,
+        (Location(file, None),),
+    )

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from exactune.data.arrow_rows import read_parquet
+from exactune.data.encoding import Decoded, decode
 from exactune.data.json_rows import is_array, read_array, read_objects
-from exactune.data.rows import BrokenRow, RawRow
+from exactune.data.rows import Broken, BrokenRow, Item, RawRow
 from exactune.data.table_rows import DELIMITERS, read_table
 from exactune.errors import DataError
 from exactune.types import Location
 
-__all__ = ["BrokenRow", "RawRow", "ReadFile", "read_bytes", "read_file"]
+__all__ = ["BrokenRow", "FileKind", "RawRow", "ReadFile", "collected", "read_bytes", "read_file"]
+
+FileKind = Literal["jsonl", "json", "csv", "tsv", "parquet", "dataset"]
 
 _OTHER_KINDS = {
-    b"\xff\xfe": "UTF-16 text. Save it as UTF-8",
-    b"\xfe\xff": "UTF-16 text. Save it as UTF-8",
     b"PK\x03\x04": "an Excel or zip file. Save the sheet as CSV (UTF-8)",
-    b"PAR1": "a Parquet file. Write it as JSONL",
     b"\x1f\x8b": "a gzip file. Unpack it first",
 }
 
@@ -32,18 +34,23 @@ class ReadFile:
     Attributes:
         rows: Rows in file order.
         broken: Rows that could not be read, in file order.
-        kind: ``jsonl`` (objects one after another), ``json`` (an array), ``csv`` or ``tsv``.
-        sha256: Of the bytes.
+        kind: ``jsonl`` (objects one after another), ``json`` (an array), ``csv``, ``tsv``, ``parquet`` or ``dataset``
+            (loaded by the library of that name).
+        sha256: Of the bytes; of the rows as JSON for a ``dataset``.
+        encoding: Name of the encoding.
+        guessed: Whether the encoding was told from the text itself.
     """
 
     rows: tuple[RawRow, ...]
     broken: tuple[BrokenRow, ...]
-    kind: Literal["jsonl", "json", "csv", "tsv"]
+    kind: FileKind
     sha256: str
+    encoding: str = "UTF-8"
+    guessed: bool = False
 
 
 def read_file(path: Path, shown: str) -> ReadFile:
-    """Read a JSON, CSV or TSV file.
+    """Read a JSON, CSV, TSV or Parquet file.
 
     Args:
         path: Where it is.
@@ -56,7 +63,7 @@ def read_file(path: Path, shown: str) -> ReadFile:
 
 
 def read_bytes(data: bytes, shown: str) -> ReadFile:
-    """Read the content of a JSON, CSV or TSV file.
+    """Read the content of a JSON, CSV, TSV or Parquet file.
 
     Raises:
         DataError: It is empty, no text, or a table without a usable header. Bad rows do not raise.
@@ -64,26 +71,53 @@ def read_bytes(data: bytes, shown: str) -> ReadFile:
     for magic, found in _OTHER_KINDS.items():
         if data.startswith(magic):
             raise DataError(f"{shown}: this is {found}.")
-    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    if not text.strip():
+    digest = hashlib.sha256(data).hexdigest()
+    if data.startswith(b"PAR1"):
+        return collected(read_parquet(data, shown), shown, "parquet", digest)
+    decoded = decode(data)
+    if not decoded.text.strip():
         raise DataError(f"{shown}: the file is empty. Write one row per line.")
-    kind: Literal["jsonl", "json", "csv", "tsv"]
-    items: list[tuple[int, dict[str, Any] | str]]
+    kind, items = _parsed(decoded.text, shown)
+    return collected(items, shown, kind, digest, decoded)
+
+
+def _parsed(text: str, shown: str) -> tuple[FileKind, list[Item]]:
     if is_array(text):
-        kind, items = "json", list(read_array(text))
-    elif _is_json(text):
-        kind, items = "jsonl", list(read_objects(text))
-    else:
-        delimiter, items = read_table(text, shown)
-        kind = "tsv" if delimiter == "\t" else "csv"
+        return "json", list(read_array(text))
+    if _is_json(text):
+        return "jsonl", list(read_objects(text))
+    delimiter, items = read_table(text, shown)
+    return "tsv" if delimiter == "\t" else "csv", items
+
+
+def collected(
+    items: Sequence[Item],
+    shown: str,
+    kind: FileKind,
+    sha256: str,
+    decoded: Decoded = Decoded(""),  # noqa: B008 - frozen
+) -> ReadFile:
+    """What a file held, from its rows and what could not be read.
+
+    Raises:
+        DataError: There are no rows in it.
+    """
     if not items:
         raise DataError(f"{shown}: no rows in it. Write one row per line.")
     return ReadFile(
         tuple(RawRow(found, Location(shown, line)) for line, found in items if isinstance(found, dict)),
-        tuple(BrokenRow(found, Location(shown, line)) for line, found in items if isinstance(found, str)),
+        tuple(_broken(found, shown, line, decoded) for line, found in items if isinstance(found, Broken)),
         kind,
-        hashlib.sha256(data).hexdigest(),
+        sha256,
+        decoded.encoding,
+        decoded.guessed,
     )
+
+
+def _broken(found: Broken, shown: str, line: int, decoded: Decoded) -> BrokenRow:
+    # What read the row does not know what the bytes were taken for.
+    reason = found.reason.replace("not UTF-8", f"not {decoded.encoding}", 1) if found.code == "D107" else found.reason
+    return BrokenRow(reason, Location(shown, line), found.code)
 
 
 def _bytes(path: Path, shown: str) -> bytes:

@@ -8,10 +8,12 @@ from typing import Any
 
 from exactune.types import Location
 
-__all__ = ["BrokenRow", "RawRow", "not_utf8"]
+__all__ = ["MARKS", "Broken", "BrokenRow", "Item", "RawRow", "not_utf8"]
 
-_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
-"""How ``errors="surrogateescape"`` decodes a byte that is not UTF-8."""
+MARKS = "".join(map(chr, range(0xDC80, 0xDD00)))
+"""How bytes that cannot be decoded are marked, as ``errors="surrogateescape"`` does it."""
+
+_MARKED = re.compile(f"[{MARKS}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +30,40 @@ class RawRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """Why a row cannot be read.
+
+    Attributes:
+        reason: What is wrong with it.
+        code: Of the rule that reports it.
+    """
+
+    reason: str
+    code: str = "D101"
+
+
+Item = tuple[int, dict[str, Any] | Broken]
+"""Line of a row, counted from 1, with the row, or with the reason why it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class BrokenRow:
     """A row that could not be read.
 
     Attributes:
         reason: What is wrong with it.
         location: Where it starts.
+        code: Of the rule that reports it.
     """
 
     reason: str
     location: Location
+    code: str = "D101"
 
 
-def not_utf8(text: str, start: int = 0, end: int | None = None) -> str | None:
-    """The reason why a piece of text (decoded with ``surrogateescape``) cannot be used, or ``None``."""
-    match = _ESCAPED_BYTE.search(text, start, len(text) if end is None else end)
+def not_utf8(text: str, start: int = 0, end: int | None = None) -> Broken | None:
+    """Why a piece of text with marks for bytes that are lost cannot be used, or ``None``."""
+    match = _MARKED.search(text, start, len(text) if end is None else end)
     if match is None:
         return None
-    return f"not UTF-8: byte 0x{ord(match[0]) - 0xDC00:02X}; save the file as UTF-8"
+    return Broken(f"not UTF-8: byte 0x{ord(match[0]) - 0xDC00:02X}; save the file as UTF-8", "D107")

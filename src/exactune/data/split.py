@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from exactune.data.expand import expand
 from exactune.data.normalise import normalise
 from exactune.data.words import count
 from exactune.errors import DataError
@@ -43,8 +44,8 @@ def hold_out(
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Take eval rows out of the training rows.
 
-    Rows with the same normalised input stay together. Where answers recur, each answer gives its share, and none gives
-    its last input, so that every label stays in training.
+    Rows with the same normalised input stay together, and so do a row and a chat that begins with it. Where answers
+    recur, each answer gives its share, and none gives its last input, so that every label stays in training.
 
     Args:
         examples: In file order, which both sides keep.
@@ -57,27 +58,41 @@ def hold_out(
     Raises:
         DataError: There are fewer than two different inputs.
     """
-    groups: dict[str, list[int]] = {}
-    for index, example in enumerate(examples):
-        groups.setdefault(normalise(example.input), []).append(index)
+    groups = _groups(examples)
     if len(groups) < 2:
         raise DataError(
             f"{count(len(examples), 'training row')} with {count(len(groups), 'different input')} cannot be split into "
             "training and eval rows. Add rows, or name an eval file with `data.eval`."
         )
     chance = random.Random(seed)
-    strata = _strata(examples, list(groups.values()))
+    strata = _strata(examples, groups)
     sizes = [sum(len(group) for group in stratum) for stratum in strata]
     held: set[int] = set()
     for stratum, quota in zip(strata, _quotas(sizes, round(fraction * len(examples)), chance), strict=True):
         held.update(_take(stratum, quota, chance))
     if not held:
-        smallest: list[int] = min(groups.values(), key=len)
+        smallest: list[int] = min(groups, key=len)
         held.update(smallest)
     return (
         tuple(example for index, example in enumerate(examples) if index not in held),
         tuple(example for index, example in enumerate(examples) if index in held),
     )
+
+
+def _groups(examples: Sequence[Example]) -> list[list[int]]:
+    """Row numbers that stay on one side, in the order of first appearance."""
+    inputs = [normalise(example.input) for example in examples]
+    groups: dict[str, list[int]] = {}
+    for index, text in enumerate(inputs):
+        groups.setdefault(text, []).append(index)
+    for index, example in enumerate(examples):
+        # Every turn of a chat is trained, so a row that asks what an earlier turn of it asks must not be held out.
+        for turn in expand(example)[:-1]:
+            asked, own = groups.get(normalise(turn.input)), groups[inputs[index]]
+            if asked is not None and asked is not own:
+                joined = sorted([*asked, *own])
+                groups.update({inputs[member]: joined for member in joined})
+    return list({id(group): group for group in groups.values()}.values())
 
 
 def _take(stratum: Sequence[list[int]], quota: int, chance: random.Random) -> list[int]:

@@ -21,6 +21,10 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 class _Refused(ValueError):
     """Readable, but not strict JSON."""
 
+    def __init__(self, reason: str, code: str = "D101") -> None:
+        super().__init__(reason)
+        self.code = code
+
 
 @dataclass(frozen=True, slots=True)
 class Scan:
@@ -31,12 +35,14 @@ class Scan:
         reason: Why the value cannot be used.
         end: Index behind the value; ``None`` where its end could not be found.
         stopped_at: Index of a syntax error.
+        code: Of the rule that reports the reason.
     """
 
     value: Any = None
     reason: str | None = None
     end: int | None = None
     stopped_at: int | None = None
+    code: str = "D101"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -44,7 +50,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Refused(f'key "{excerpt(twice)}" stands twice in one object')
+        raise _Refused(f'key "{excerpt(twice)}" stands twice in one object', "D109")
     return value
 
 
@@ -82,7 +88,7 @@ def scan(text: str, start: int) -> Scan:
     except RecursionError:
         return Scan(reason=f"nested more than {MAX_DEPTH} levels deep")
     except _Refused as refusal:
-        return Scan(reason=str(refusal), end=_end(text, start))
+        return Scan(reason=str(refusal), end=_end(text, start), code=refusal.code)
     return Scan(value, _fault(value, text, start, end), end)
 
 

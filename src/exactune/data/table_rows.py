@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from exactune.data.rows import not_utf8
+from exactune.data.rows import Broken, Item, not_utf8
 from exactune.data.words import count, excerpt
 from exactune.errors import DataError
 
@@ -22,7 +22,7 @@ _REASONS = {
 }
 
 
-def read_table(text: str, shown: str) -> tuple[str, list[tuple[int, dict[str, Any] | str]]]:
+def read_table(text: str, shown: str) -> tuple[str, list[Item]]:
     """The delimiter, and each record with its line: a row of strings, or the reason why it cannot be read.
 
     Raises:
@@ -84,7 +84,7 @@ def _header(record: tuple[int, list[str] | str], shown: str) -> list[str]:
     if isinstance(fields, str):
         raise DataError(f"{shown}:{line}: the header cannot be read: {fields}.")
     if reason := not_utf8("".join(fields)):
-        raise DataError(f"{shown}:{line}: the header is {reason}.")
+        raise DataError(f"{shown}:{line}: the header is {reason.reason}.")
     names = [name.strip() for name in fields]
     if "" in names:
         raise DataError(f"{shown}:{line}: column {names.index('') + 1} has no name in the header. Name or remove it.")
@@ -94,12 +94,12 @@ def _header(record: tuple[int, list[str] | str], shown: str) -> list[str]:
     return names
 
 
-def _row(header: list[str], fields: list[str] | str, delimiter: str) -> dict[str, Any] | str:
+def _row(header: list[str], fields: list[str] | str, delimiter: str) -> dict[str, Any] | Broken:
     if isinstance(fields, str):
-        return fields
+        return Broken(fields)
     if reason := not_utf8("".join(fields)):
         return reason
     if len(fields) != len(header):
         found = f"{count(len(fields), 'field')}, the header has {len(header)}"
-        return f"{found}; quote a field that holds {DELIMITERS[delimiter]}"
+        return Broken(f"{found}; quote a field that holds {DELIMITERS[delimiter]}")
     return dict(zip(header, fields, strict=True))

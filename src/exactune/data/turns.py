@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from exactune.data.problems import RowError
+from exactune.data.tools import calls_text
 from exactune.data.words import excerpt, kind_of
-from exactune.types import Message
+from exactune.types import Message, Role
 
-__all__ = ["Turn", "answer_text", "is_messages", "prompt_text", "read_turns", "split_answer"]
+__all__ = ["ROLES", "Turn", "answer_text", "from_json_text", "is_messages", "prompt_text", "read_turns", "split_answer"]
 
-ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {
+ROLES: Mapping[str, Role] = {
     "system": "system",
+    "developer": "system",
     "user": "user",
     "human": "user",
     "assistant": "assistant",
@@ -23,15 +26,21 @@ ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {
     "chatgpt": "assistant",
     "bot": "assistant",
     "model": "assistant",
+    "function_call": "assistant",
+    "tool_call": "assistant",
+    "tool": "tool",
+    "function": "tool",
+    "observation": "tool",
+    "tool_response": "tool",
 }
-"""Role names of the chat and ShareGPT formats, and ours."""
+"""Role names of the chat and ShareGPT formats, and ours: the assistant calls a tool, what that gives back is `tool`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One turn whose content is not text yet."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: Any
 
 
@@ -86,12 +95,21 @@ def is_messages(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(turn, dict) and "role" in turn for turn in value)
 
 
+def from_json_text(value: Any) -> Any:
+    """A list that a table holds as JSON text, as the list; anything else as it is."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
+
+
 def read_turns(value: Any, name: str, role_key: str = "role", content_key: str = "content") -> list[Turn]:
     """The turns of a list of messages.
 
     Raises:
-        RowError: It is no list of messages, a role is unknown, or a message carries tool calls.
+        RowError: It is no list of messages, a role is unknown, or a tool call has no name.
     """
+    value = from_json_text(value)
     if not isinstance(value, list):
         raise RowError("D102", f"`{name}` is a list of messages, found {kind_of(value)}")
     turns = []
@@ -105,12 +123,19 @@ def read_turns(value: Any, name: str, role_key: str = "role", content_key: str =
             raise RowError("D102", f"{where} has no `{role_key}`; its keys are {_names(message)}")
         if not isinstance(role, str) or role not in ROLES:
             raise RowError("D103", f"{where} has the unknown role {excerpt(str(role))!r}; known: {', '.join(ROLES)}")
-        if message.get("tool_calls") or message.get("function_call"):
-            raise RowError("D102", f"{where} calls a tool, which cannot be trained on yet")
-        if content_key not in message:
+        calls = calls_text(message, where)
+        if content_key not in message and not calls:
             raise RowError("D102", f"{where} has no `{content_key}`; its keys are {_names(message)}")
-        turns.append(Turn(ROLES[role], message[content_key]))
+        turns.append(Turn(ROLES[role], _with_calls(message.get(content_key), calls, where)))
     return turns
+
+
+def _with_calls(content: Any, calls: str, where: str) -> Any:
+    """The content of a turn with its tool calls below; with nothing to call, the content as it is."""
+    if not calls:
+        return content
+    said = prompt_text(content, where)
+    return f"{said}\n{calls}" if said.strip() else calls
 
 
 def _names(mapping: Mapping[str, Any]) -> str:
@@ -130,13 +155,20 @@ def split_answer(turns: Sequence[Turn]) -> tuple[tuple[Message, ...], str]:
     *before, last = turns
     if last.content is None:
         raise RowError("D104", "the last assistant turn has the content null")
-    prompt = tuple(Message(turn.role, prompt_text(turn.content, f"the {turn.role} turn")) for turn in before)
+    prompt = tuple(Message(turn.role, _text_of(turn)) for turn in before)
     answer = _joined_parts(last.content, "the answer") if _is_parts(last.content) else answer_text(last.content)
     if not answer.strip():
         raise RowError("D105", "the answer is empty")
     if not any(message.content.strip() for message in prompt if message.role == "user"):
         raise RowError("D106", "no user turn has any text")
     return (prompt if prompt[0].role == "system" else (Message("system", ""), *prompt)), answer
+
+
+def _text_of(turn: Turn) -> str:
+    """The text of a turn before the answer; what a tool gives back, or an assistant said, may be any JSON value."""
+    if turn.role in ("tool", "assistant") and isinstance(turn.content, (dict, list)) and not _is_parts(turn.content):
+        return answer_text(turn.content)
+    return prompt_text(turn.content, f"the {turn.role} turn")
 
 
 def _check_order(roles: Sequence[str]) -> None:
@@ -148,3 +180,5 @@ def _check_order(roles: Sequence[str]) -> None:
         raise RowError("D103", "an assistant turn stands before any user turn")
     if ("assistant", "assistant") in pairwise(roles):
         raise RowError("D103", "two assistant turns in a row; join them or add the user turn between")
+    if any(role == "tool" and before not in ("assistant", "tool") for before, role in pairwise(roles)):
+        raise RowError("D103", "a tool turn without the assistant turn before it that calls the tool")

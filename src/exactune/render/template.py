@@ -65,8 +65,8 @@ class Template:
     """A tokenizer, its chat template and its stop tokens.
 
     A system message is always rendered, even an empty one, so that no default is injected; where the template rejects
-    or drops it, it is folded into the first user turn. Thinking is off: a template that opens a thinking block in the
-    prompt gets it closed there.
+    or drops it, it is folded into the first user turn. Where it does so with what a tool gave back, that becomes a user
+    turn. Thinking is off: a template that opens a thinking block in the prompt gets it closed there.
 
     Args:
         tokenizer: A fast tokenizer; one without a chat template gets :data:`PLAIN_CHAT_TEMPLATE`.
@@ -83,6 +83,7 @@ class Template:
             # A template decides alone about BOS, so ours writes the one the tokenizer is used to.
             tokenizer.chat_template = ("{{ bos_token }}" if self._adds_bos() else "") + PLAIN_CHAT_TEMPLATE
         self.folds_system = self._folds_system()
+        self.folds_tools = self._folds_tools()
         self.stop_id = self._turn_stop()
         extra = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
         self.stop_ids: tuple[int, ...] = tuple(dict.fromkeys([self.stop_id, *extra, *generation_stop_ids]))
@@ -123,7 +124,8 @@ class Template:
 
     def prompt_text(self, prompt: Sequence[Message]) -> str:
         """The rendered prompt, special tokens written out."""
-        messages = _fold_system(prompt) if self.folds_system else prompt
+        messages = _fold_tools(prompt) if self.folds_tools else prompt
+        messages = _fold_system(messages) if self.folds_system else messages
         return _close_thinking(self._render(messages, add_generation_prompt=True))
 
     def _ids(self, text: str) -> list[int]:
@@ -146,6 +148,15 @@ class Template:
         probe = (Message("system", "exactune-system"), Message("user", "exactune-user"))
         try:
             return "exactune-system" not in self._render(probe, add_generation_prompt=True)
+        except TemplateError:
+            return True
+
+    def _folds_tools(self) -> bool:
+        turns = [Message("system", ""), Message("user", "q"), Message("assistant", "a")]
+        turns.append(Message("tool", "exactune-tool"))
+        try:
+            probe = _fold_system(turns) if self.folds_system else turns
+            return "exactune-tool" not in self._render(probe, add_generation_prompt=True)
         except TemplateError:
             return True
 
@@ -177,6 +188,7 @@ class Template:
             "stop_ids": list(self.stop_ids),
             "stop_token": self.tokenizer.convert_ids_to_tokens(self.stop_id),
             "system": "folded into the user turn" if self.folds_system else "own turn",
+            "tools": "user turns" if self.folds_tools else "own turns",
             "thinking": False,
             "own_template": self.has_own_template,
         }
@@ -209,6 +221,19 @@ def _fold_system(prompt: Sequence[Message]) -> list[Message]:
     turns = [message for message in prompt if message.role != "system"]
     if system and turns:
         turns[0] = Message(turns[0].role, f"{system}\n\n{turns[0].content}")
+    return turns
+
+
+def _fold_tools(prompt: Sequence[Message]) -> list[Message]:
+    """The same turns with each stretch of tool turns as one user turn, so that user and assistant still alternate."""
+    turns: list[Message] = []
+    for before, message in zip([None, *prompt], prompt, strict=False):
+        if message.role != "tool":
+            turns.append(message)
+        elif before is not None and before.role == "tool":
+            turns[-1] = Message("user", f"{turns[-1].content}\n{message.content}")
+        else:
+            turns.append(Message("user", message.content))
     return turns
 
 

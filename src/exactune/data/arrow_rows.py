@@ -1,0 +1,90 @@
+"""Rows of Parquet files and of data sets that the ``datasets`` library loads."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from exactune.data.rows import Broken, Item
+from exactune.errors import DataError, MissingExtra
+
+__all__ = ["named_rows", "read_parquet"]
+
+Classes = Mapping[str, Sequence[str]]
+"""Column -> the names of the classes whose numbers it holds."""
+
+
+def read_parquet(data: bytes, shown: str) -> list[Item]:
+    """The rows of a Parquet file, numbered from 1.
+
+    Raises:
+        DataError: It cannot be read.
+        MissingExtra: pyarrow is not installed.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtra(f"{shown}: Parquet needs pyarrow. Run `pip install pyarrow`.") from error
+    try:
+        table = parquet.read_table(io.BytesIO(data))
+        rows = table.to_pylist()
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{shown}: cannot be read as Parquet: {reason} Write the file again, or as JSONL.") from error
+    return named_rows(rows, _classes(table.schema.metadata or {}))
+
+
+def _classes(metadata: Mapping[bytes, bytes]) -> Classes:
+    """The class names that the ``datasets`` library notes in a file it writes."""
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return {name: feature["names"] for name, feature in features.items() if feature.get("_type") == "ClassLabel"}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def named_rows(rows: Iterable[Mapping[str, Any]], classes: Classes) -> list[Item]:
+    """Rows as JSON values, numbered from 1; a class number becomes the class's name, for a number is no answer."""
+    items: list[Item] = []
+    for number, row in enumerate(rows, 1):
+        try:
+            plain = {name: _plain(value) for name, value in row.items()}
+            items.append((number, {name: _class(value, classes.get(name)) for name, value in plain.items()}))
+        except _NotText as error:
+            items.append((number, Broken(str(error))))
+    return items
+
+
+class _NotText(ValueError):
+    """A value that has no place in a row of texts."""
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: dates and decimals as text, a missing number as ``None``."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise _NotText("it holds bytes (an image, a sound?); only text can be used")
+    return str(value) if isinstance(value, Decimal) or hasattr(value, "isoformat") else _refused(value)
+
+
+def _refused(value: Any) -> Any:
+    raise _NotText(f"it holds a {type(value).__name__}; only text, numbers, lists and objects can be used")
+
+
+def _class(value: Any, names: Sequence[str] | None) -> Any:
+    if names is None or not isinstance(value, int) or isinstance(value, bool):
+        return value
+    # -1 is how the library writes a label that is missing.
+    return names[value] if 0 <= value < len(names) else None
