@@ -9,6 +9,8 @@ import pytest
 # The suite runs tiny models: threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Whatever the locale of who runs the suite.
+os.environ["EXACTUNE_LANG"] = "en"
 
 import tiny
 from made import rows, write_jsonl

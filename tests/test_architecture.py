@@ -15,7 +15,7 @@ import exactune
 
 ROOT = Path(exactune.__file__).parent
 LAYERS = [
-    {"errors", "types", "config", "layers", "rundir", "rules"},
+    {"errors", "types", "language", "config", "layers", "rundir", "rules"},
     {"tasks", "data", "bases", "recipes"},
     {"render"},
     {"checks", "infer"},
@@ -28,8 +28,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # A layer may be used inside its own level only here: files of the vocabulary, a recipe's base, the pipeline's stages.
 SAME_LEVEL = {0, 6}
 SAME_LEVEL_PAIRS = {("recipes", "bases")}
-TORCH_FREE = {"errors", "types", "config", "layers", "rundir", "rules", "tasks", "data", "bases", "recipes", "checks",
-              "report", "environment", "checking", "draft", "cli"}  # fmt: skip
+TORCH_FREE = {"errors", "types", "language", "config", "layers", "rundir", "rules", "tasks", "data", "bases", "recipes",
+              "checks", "report", "environment", "checking", "draft", "cli"}  # fmt: skip
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate"}
 
 
@@ -91,6 +91,7 @@ def test_the_torch_free_zone_never_imports_torch_at_the_top(top: str) -> None:
         ["train", "--help"],
         ["init", "--help"],
         ["check", "rows.jsonl"],
+        ["--lang", "zh-TW", "check", "rows.jsonl"],
         ["report", "absent"],
     ],
     ids=lambda command: " ".join(command),

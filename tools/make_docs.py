@@ -1,11 +1,17 @@
-"""Write docs/rules.md and docs/config.md from the docstrings; ``--check`` only says whether they are current."""
+"""Write docs/rules.md and docs/config.md from the docstrings, docs/recipes.md from recipes.yaml.
+
+``--check`` only says whether they are current.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+import yaml
 from pydantic import BaseModel
 
 from exactune.checks import RULES
@@ -48,9 +54,39 @@ def _block(model: type[BaseModel], prefix: str) -> Iterator[str]:
         yield from _block(nodes[path], path + ".")
 
 
+def recipes() -> str:
+    """The tables of recipes.yaml between the words of recipes.template.md."""
+    table = yaml.safe_load(files("exactune").joinpath("recipes.yaml").read_text(encoding="utf-8"))
+    words = Path(__file__).with_name("recipes.template.md").read_text(encoding="utf-8")
+    rows = [(one["name"], one["values"]["training.num_epochs"], one["values"]["training.learning_rate"])
+            for one in table["rows"]]  # fmt: skip
+    expected = [(_band(one, low), f"{one['low']:.0%}-{one['high']:.0%}", one["note"])
+                for one, low in zip(table["expected"], _lower_ends(table), strict=True)]  # fmt: skip
+    for name, body in {
+        "rows": "".join(f"| {name} | {epochs} | {rate:g} |\n" for name, epochs, rate in rows),
+        "base": "".join(f"| `{key}` | `{_shown(value)}` |\n" for key, value in table["base"].items()),
+        "expected": "".join(f"| {rows} | {band} | {note} |\n" for rows, band, note in expected),
+        "minimum": str(table["minimum_rows"]),
+    }.items():
+        words = words.replace(f"@{name}@\n" if body.endswith("\n") else f"@{name}@", body)
+    return words
+
+
+def _shown(value: Any) -> str:
+    return f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
+
+
+def _lower_ends(table: Mapping[str, Any]) -> list[int]:
+    return [table["minimum_rows"], *(one["below"] for one in table["expected"][:-1])]
+
+
+def _band(entry: Mapping[str, Any], low: int) -> str:
+    return f"{low}-{entry['below']}" if entry["below"] else f"{low} and more"
+
+
 def main() -> int:
     """Write the pages, or compare them."""
-    pages = {DOCS / "rules.md": rules(), DOCS / "config.md": config()}
+    pages = {DOCS / "rules.md": rules(), DOCS / "config.md": config(), DOCS / "recipes.md": recipes()}
     stale = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv:
         print("\n".join(f"{path.name} is not current: run `make docs`" for path in stale))

@@ -14,6 +14,7 @@ from exactune.errors import DataError, RunError
 from exactune.evaluate.evaluation import Evaluation, evaluate_answers
 from exactune.infer.answers import read_answer
 from exactune.infer.artifact import Artifact, load_artifact
+from exactune.language import say
 from exactune.layers import read_patch, resolve
 from exactune.rundir import Run, read_json, write_json, write_jsonl
 from exactune.types import Example
@@ -100,8 +101,11 @@ def _run_rows(run: Run, config: Config) -> tuple[str, list[Example]]:
     changed = changed_files(run, loaded)
     if changed:
         raise RunError(
-            f"{', '.join(changed)} changed since the run, so its figures cannot be repeated. "
-            "Restore the file, or score the new rows with --data FILE."
+            say(
+                "{names} changed since the run, so its figures cannot be repeated. Restore the file, or "
+                "score the new rows with --data FILE.",
+                names=", ".join(changed),
+            )
         )
     by_id = {row.id: row for part in (loaded.splits.train, loaded.splits.eval, loaded.splits.test) for row in part}
     split = "test" if record["splits"]["test"]["rows"] else "eval"
@@ -113,7 +117,7 @@ def _other_rows(path: str, config: Config, columns: Mapping[str, str]) -> list[E
     only = {"train": [path], "eval": [], "test": [], "mix": []}
     loaded = load_rows(config.model_copy(update={"data": config.data.model_copy(update=only)}), Path(), columns)
     if loaded.rejected:
-        raise DataError(f"{path}: rows cannot be read, so nothing was scored.", loaded.rejected)
+        raise DataError(say("{path}: rows cannot be read, so nothing was scored.", path=path), loaded.rejected)
     return list(loaded.splits.train)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from exactune.checks import RULES, Dataset, check_dataset
 from exactune.data.load import FileInfo, Loaded, load_paths
-from exactune.data.words import count
 from exactune.errors import ConfigError
+from exactune.language import Text, count, say
 from exactune.rules import Finding, Severity
 
 __all__ = ["CheckResult", "check"]
@@ -69,11 +69,15 @@ class CheckResult:
             "findings": [finding.to_json() for finding in self.findings],
         }
 
-    def summary_line(self) -> str:
+    def summary_line(self) -> Text:
         """One line for people."""
-        rows = count(sum(file.rows for file in self.files), "row")
-        files = count(len(self.files), "file")
-        return f"{rows} in {files}: {count(self.errors, 'error')}, {count(self.warnings, 'warning')}"
+        return say(
+            "{rows} in {files}: {errors}, {warnings}",
+            rows=count(sum(file.rows for file in self.files), "row"),
+            files=count(len(self.files), "file"),
+            errors=count(self.errors, "error"),
+            warnings=count(self.warnings, "warning"),
+        )
 
 
 def check(
@@ -93,7 +97,9 @@ def check(
     known = {rule.code for rule in RULES}
     unknown = [code for code in (*select, *ignore) if code.upper() not in known]
     if unknown:
-        raise ConfigError(f"no rule has the code {unknown[0]}. Known: {', '.join(sorted(known))}.")
+        raise ConfigError(
+            say("no rule has the code {unknown}. Known: {names}.", unknown=unknown[0], names=", ".join(sorted(known)))
+        )
     if any(path.endswith((".yaml", ".yml")) for path in paths):
         loaded, findings = _check_config(paths)
     else:
@@ -107,7 +113,7 @@ def check(
 
 def _check_config(paths: Sequence[str]) -> tuple[Loaded, list[Finding]]:
     if len(paths) != 1:
-        raise ConfigError("give one config, or data files, not both.")
+        raise ConfigError(say("give one config, or data files, not both."))
     # Tokenizers bring torch with them; checks of bare files must not pay for it.
     from exactune.plan import check_rows, config_source
 

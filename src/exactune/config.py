@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from exactune.language import say
+
 __all__ = ["Config", "DataConfig", "Epochs", "TaskConfig", "config_keys"]
 
 
@@ -28,11 +30,11 @@ def _epochs(value: Any) -> Epochs:
         return value
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?))?\s*", str(value))
     if match is None or isinstance(value, bool):
-        raise ValueError("a number of epochs (3) or a range (5-8) is needed")
+        raise ValueError(say("a number of epochs (3) or a range (5-8) is needed"))
     low = float(match[1])
     high = float(match[2] or match[1])
     if not 0 < low <= high:
-        raise ValueError("epochs must be more than 0, and a range must rise (5-8)")
+        raise ValueError(say("epochs must be more than 0, and a range must rise (5-8)"))
     return Epochs(low, high)
 
 
@@ -192,6 +194,8 @@ class Config(_Node):
 
     model: str = "mini"
     """Hub id, local folder, or ``mini`` (embedded, works offline)."""
+    model_revision: str | None = None
+    """Branch, tag or commit of a hub model. A run records the commit that it led to, and keeps to it."""
     data: DataConfig = DataConfig()
     task: Annotated[TaskConfig, BeforeValidator(_type_word)] = TaskConfig()
     check: CheckConfig = CheckConfig()

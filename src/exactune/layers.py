@@ -17,9 +17,10 @@ from pydantic import ValidationError
 
 from exactune.config import Config, config_keys
 from exactune.errors import ConfigError
+from exactune.language import Text, join, say
 from exactune.types import Patch
 
-__all__ = ["Resolved", "parse_assignment", "parse_mapping", "read_patch", "resolve", "to_yaml"]
+__all__ = ["Resolved", "flow", "parse_assignment", "parse_mapping", "read_patch", "resolve", "to_yaml"]
 
 ALIASES: Mapping[str, str] = {
     "base_model": "model",
@@ -53,6 +54,16 @@ ALIASES: Mapping[str, str] = {
 }
 """Names that other tools use, and ours. A leaf's own name is also accepted alone: ``lora_dropout: 0.1``."""
 
+PYDANTIC: Mapping[str, str] = {
+    "greater_than": "Input should be greater than {gt}",
+    "greater_than_equal": "Input should be greater than or equal to {ge}",
+    "less_than": "Input should be less than {lt}",
+    "less_than_equal": "Input should be less than or equal to {le}",
+    "literal_error": "Input should be {expected}",
+    "value_error": "Value error, {error}",
+}
+"""What pydantic says, by its name for it; other sentences of its own stand in :data:`~exactune.language.FOREIGN`."""
+
 MAPPINGS = ("data.columns", "data.limit", "task.schema", "gate")
 """Leaves that are mappings: a key below one is merged into it."""
 
@@ -75,8 +86,12 @@ def _canonical(prefix: str, key: str, source: str) -> str:
     near = difflib.get_close_matches(path, [*nodes, *leaves], 1, 0.6) or difflib.get_close_matches(
         name, [*ALIASES, *(leaf.rpartition(".")[2] for leaf in leaves)], 1, 0.6
     )
-    hint = f" Did you mean `{near[0]}`?" if near else f" Known here: {', '.join(_siblings(prefix))}."
-    raise ConfigError(f"{source}: unknown key `{path}`.{hint}")
+    hint = (
+        say(" Did you mean `{near}`?", near=near[0])
+        if near
+        else say(" Known here: {names}.", names=", ".join(_siblings(prefix)))
+    )
+    raise ConfigError(say("{source}: unknown key `{path}`.{hint}", source=source, path=path, hint=hint))
 
 
 def _siblings(prefix: str) -> list[str]:
@@ -91,7 +106,13 @@ def _flatten(mapping: Mapping[Any, Any], source: str, prefix: str = "") -> Itera
     for key, value in mapping.items():
         path = _canonical(prefix, str(key), source)
         if path in config_keys()[0] and value is None:
-            raise ConfigError(f"{source}: `{prefix}{key}` is empty. Write its values below it, or remove the line.")
+            raise ConfigError(
+                say(
+                    "{source}: `{path}` is empty. Write its values below it, or remove the line.",
+                    source=source,
+                    path=prefix + str(key),
+                )
+            )
         if path in config_keys()[0] and isinstance(value, Mapping):
             yield from _flatten(value, source, path + ".")
         else:
@@ -108,7 +129,14 @@ def parse_mapping(mapping: Mapping[Any, Any], source: str) -> Patch:
     renamed: list[str] = []
     for written, path, value in _flatten(mapping, source):
         if path in values:
-            raise ConfigError(f"{source}: `{path}` is set twice (once as `{written}`). Keep one.")
+            raise ConfigError(
+                say(
+                    "{source}: `{path}` is set twice (once as `{written}`). Keep one.",
+                    source=source,
+                    path=path,
+                    written=written,
+                )
+            )
         values[path] = value
         if written != path:
             renamed.append(f"{written} -> {path}")
@@ -125,7 +153,13 @@ class _Loader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
-                raise ConfigError(f"line {key_node.start_mark.line + 1}: key `{key}` stands twice. Keep one.")
+                raise ConfigError(
+                    say(
+                        "line {number}: key `{key}` stands twice. Keep one.",
+                        number=key_node.start_mark.line + 1,
+                        key=key,
+                    )
+                )
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep)
@@ -141,16 +175,26 @@ def read_patch(path: str | Path) -> Patch:
         text = Path(path).read_text(encoding="utf-8-sig")
         loaded = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except ConfigError as error:
-        raise ConfigError(f"{path}, {error}") from error
+        raise ConfigError(say("{path}, {error}", path=path, error=error)) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        raise ConfigError(
+            say(
+                "{path}: cannot be read: {reason}.",
+                path=path,
+                reason=Text(getattr(error, "strerror", None) or str(error)),
+            )
+        ) from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not readable YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(
+            say("{path}: not readable YAML: {reason}", path=path, reason=" ".join(str(error).split()))
+        ) from error
     if loaded is None:
         loaded = {}
     if not isinstance(loaded, Mapping):
-        raise ConfigError(f"{path}: a config is a mapping (`model: mini`), found a {type(loaded).__name__}.")
-    return parse_mapping(loaded, f"file {Path(path).name}")
+        raise ConfigError(
+            say("{path}: a config is a mapping (`model: mini`), found a {name}.", path=path, name=type(loaded).__name__)
+        )
+    return parse_mapping(loaded, say("file {name}", name=Path(path).name))
 
 
 def parse_assignment(text: str) -> Patch:
@@ -161,11 +205,15 @@ def parse_assignment(text: str) -> Patch:
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {text}: write key=value, for example --set training.num_epochs=3.")
+        raise ConfigError(say("--set {text}: write key=value, for example --set training.num_epochs=3.", text=text))
     try:
         loaded = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text}: the value is not readable YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(
+            say(
+                "--set {text}: the value is not readable YAML: {reason}", text=text, reason=" ".join(str(error).split())
+            )
+        ) from error
     return parse_mapping({key.strip(): loaded}, "--set")
 
 
@@ -207,7 +255,7 @@ def resolve(patches: Iterable[Patch]) -> Resolved:
             sources = {known: source for known, source in sources.items() if not known.startswith(path + ".")}
             sources[path] = patch.source
         if patch.reason and patch.source != "recipe":
-            renamed.append(f"{patch.source}: {patch.reason}")
+            renamed.append(say("{source}: {reason}", source=patch.source, reason=patch.reason))
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
@@ -233,8 +281,26 @@ def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
         parts = [str(part) for part in item["loc"] if part != "none"]
         path = ".".join(parts)
         source = next((sources[key] for key in (path, *_parents(path)) if key in sources), "default")
-        lines.append(f"{source}: `{path}`: {item['msg']}; found {item['input']!r}.")
-    return "\n".join(lines)
+        lines.append(
+            say(
+                "{source}: `{path}`: {reason}; found {found}.",
+                source=source,
+                path=path,
+                reason=_reason(item),
+                found=repr(item["input"]),
+            )
+        )
+    return join("\n", lines)
+
+
+def _reason(item: Mapping[str, Any]) -> Text:
+    """What pydantic says of a value, with its parts apart."""
+    template = PYDANTIC.get(item["type"])
+    parts = {
+        name: value if isinstance(value, (int, float)) else Text(str(value))
+        for name, value in item.get("ctx", {}).items()
+    }
+    return Text(item["msg"], template, parts) if template else Text(item["msg"])
 
 
 def _parents(path: str) -> Iterator[str]:
@@ -256,14 +322,24 @@ def to_yaml(resolved: Resolved, header: Sequence[str] = ()) -> str:
                 lines.append(f"{indent}{key}:")
                 emit(value, path + ".", indent + "  ")
             else:
-                text = "none" if path == "lora" else _flow(value)
+                text = "none" if path == "lora" else flow(value)
                 lines.append(f"{indent}{key}: {text}  # {resolved.source(path)}")
 
     emit(tree, "", "")
     return "\n".join(lines) + "\n"
 
 
-def _flow(value: Any) -> str:
-    """One value on one line."""
-    text = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=10**9, sort_keys=False)
+class _Dumper(yaml.SafeDumper):
+    """Keeps texts with line breaks on one line, by quoting and escaping them."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, '"' if len(text.splitlines()) > 1 else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def flow(value: Any) -> str:
+    """One value as YAML on one line."""
+    text = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, default_flow_style=True, width=10**9, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")

@@ -22,6 +22,7 @@ from exactune.infer.answers import read_answer
 from exactune.infer.artifact import Artifact, save_artifact
 from exactune.infer.engine import answer_loss, generate
 from exactune.infer.model import default_device, describe_device, load_base, weights_digest
+from exactune.language import Text, say, stored
 from exactune.layers import read_patch, resolve, to_yaml
 from exactune.plan import Plan, config_source, make_plan
 from exactune.render.template import Template
@@ -81,28 +82,51 @@ def train(
     return plan.run
 
 
-def describe(plan: Plan) -> Iterator[str]:
+def describe(plan: Plan) -> Iterator[Text]:
     """What was decided, for people."""
     splits, config = plan.splits, plan.config
-    yield f"data    {len(splits.train)} train, {len(splits.eval)} eval, {len(splits.test)} test rows"
+    yield say(
+        "data    {train} train, {eval} eval, {test} test rows",
+        train=len(splits.train),
+        eval=len(splits.eval),
+        test=len(splits.test),
+    )
     if splits.mix:
-        yield f"mix     {len(splits.mix)} general rows join training"
-    yield from (f"data    {note}" for note in plan.notes)
-    yield f"task    {plan.task.describe()}"
-    yield f"recipe  {plan.recipe.patch.reason}"
+        yield say("mix     {rows} general rows join training", rows=len(splits.mix))
+    yield from (say("data    {note}", note=note) for note in plan.notes)
+    yield say("task    {task}", task=plan.task.describe())
+    yield say("recipe  {reason}", reason=plan.recipe.patch.reason)
     expected = plan.recipe.expected
     if expected is None:
-        yield "expect  under 100 rows: fewer than the guide calls minimally usable"
+        yield say("expect  under 100 rows: fewer than the guide calls minimally usable")
     else:
-        yield f"expect  {expected.low:.0%}-{expected.high:.0%} with this many rows ({expected.note}), says the guide"
-    yield from (f"config  {line}" for line in plan.resolved.renamed)
+        yield say(
+            "expect  {low:.0%}-{high:.0%} with this many rows ({note}), says the guide",
+            low=expected.low,
+            high=expected.high,
+            note=expected.note,
+        )
+    yield from (say("config  {line}", line=line) for line in plan.resolved.renamed)
     training = config.training
-    method = "all weights" if config.lora is None else f"LoRA r={config.lora.r}"
-    yield (
-        f"train   {plan.base.name}, {method}, {training.num_epochs} epochs, rate {training.learning_rate:g}, "
-        f"batch {training.per_device_train_batch_size} x {training.gradient_accumulation_steps}"
+    method = say("all weights") if config.lora is None else f"LoRA r={config.lora.r}"
+    yield say(
+        "train   {base}, {method}, {epochs} epochs, rate {rate:g}, batch {rows} x {steps}",
+        base=plan.base.name,
+        method=method,
+        epochs=training.num_epochs,
+        rate=training.learning_rate,
+        rows=training.per_device_train_batch_size,
+        steps=training.gradient_accumulation_steps,
     )
-    yield from (f"{finding.severity:7} {finding.code} {finding.message}" for finding in plan.findings)
+    yield from (
+        say(
+            "{severity:7} {code} {message}",
+            severity=finding.severity.word,
+            code=finding.code,
+            message=finding.message,
+        )
+        for finding in plan.findings
+    )
 
 
 class _Silent:
@@ -154,8 +178,14 @@ def _refuse_unfaithful(plan: Plan, artifact: Artifact) -> None:
     found = _evaluator(plan, artifact.template)(artifact.model, lambda _: None)[best["metric"]]
     if not math.isclose(found, best["value"], rel_tol=RESCORE_TOLERANCE, abs_tol=RESCORE_TOLERANCE):
         raise TrainingError(
-            f"the artifact in {plan.run.artifact} scores {best['metric']} {found:.4f} after loading, not the "
-            f"{best['value']:.4f} of the best checkpoint. Train again, with the base model's files left alone."
+            say(
+                "the artifact in {artifact} scores {metric} {found:.4f} after loading, not the "
+                "{value:.4f} of the best checkpoint. Train again, with the base model's files left alone.",
+                artifact=plan.run.artifact,
+                metric=best["metric"],
+                found=found,
+                value=best["value"],
+            )
         )
 
 
@@ -163,7 +193,7 @@ def _train(plan: Plan, display: Display, *, resume: bool, overwrite: bool) -> No
     """Load the base, write what is known, fit."""
     started = time.time()
     model, template = load_base(plan.base, full=plan.config.lora is None)
-    digest = weights_digest(plan.base, model)
+    digest = weights_digest(plan.base)
     trained = make_trainable(model, plan.config.lora, plan.config.training.seed)
     if not resume:
         Run.create(plan.run.path, overwrite=overwrite)
@@ -213,7 +243,7 @@ def _fit(
 def _write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any]) -> None:
     """The files of a run folder that are known before training."""
     run, recipe, resolved = plan.run, plan.recipe, plan.resolved
-    write_json(run.recipe, {
+    write_json(run.recipe, stored({
         "rows": recipe.rows,
         "bracket": recipe.bracket,
         "reason": recipe.patch.reason,
@@ -223,7 +253,7 @@ def _write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any])
         },
         "sources": dict(resolved.sources),
         "renamed": list(resolved.renamed),
-    })  # fmt: skip
+    }, "reason", "sources", "expected", "renamed"))  # fmt: skip
     write_json(run.env, {
         **versions(),
         "device": describe_device(default_device()),
@@ -232,7 +262,7 @@ def _write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any])
         "minutes": 0.0,
     })  # fmt: skip
     write_json(run.data, _data_document(plan))
-    write_json(run.findings, [finding.to_json() for finding in plan.findings])
+    write_json(run.findings, [stored(finding.to_json(), "message", "fix") for finding in plan.findings])
     # The marker of a run folder, so it comes last.
     write_text(run.config, to_yaml(resolved, ["What this run was made of; it can be trained again as it is."]))
 
@@ -278,8 +308,12 @@ def _refuse_changes(plan: Plan) -> None:
     changed += changed_files(plan.run, plan.loaded)
     if changed:
         raise RunError(
-            f"{plan.run.path} was started with another {', '.join(changed)}, so it cannot be resumed. "
-            "Start again with --overwrite or another --output."
+            say(
+                "{path} was started with another {names}, so it cannot be resumed. Start again with "
+                "--overwrite or another --output.",
+                path=plan.run.path,
+                names=", ".join(changed),
+            )
         )
 
 

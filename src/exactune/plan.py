@@ -21,7 +21,8 @@ from exactune.data.load import Loaded, load
 from exactune.data.split import hold_out, stratified_slice
 from exactune.data.words import count
 from exactune.errors import ConfigError, DataError, TemplateError
-from exactune.infer.model import context_length
+from exactune.infer.model import context_length, pin
+from exactune.language import say
 from exactune.layers import Resolved, parse_assignment, parse_mapping, read_patch, resolve
 from exactune.recipes import Recipe, choose
 from exactune.render.template import Encoded, Template
@@ -133,7 +134,7 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
         ExactuneError: Config, rows, model or template cannot be used; nothing has been written.
     """
     user = source.resolved.config
-    base = find_base(user.model)
+    base = pin(find_base(user.model, user.model_revision))
     run = Run(Path(output or user.output_dir))
     loaded = load(user, source.folder)
     splits, notes = _choose_rows(loaded, user)
@@ -168,7 +169,13 @@ def _choose_rows(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...
     limit, seed = config.data.limit, config.training.seed
     limited = {name: stratified_slice(getattr(splits, name), most, seed) for name, most in limit.items()}
     for name, rows in limited.items():
-        notes = (*notes, f"data.limit: {len(rows)} of {len(getattr(splits, name))} {name} rows are used")
+        note = say(
+            "data.limit: {rows} of {all} {split} rows are used",
+            rows=len(rows),
+            all=len(getattr(splits, name)),
+            split=name,
+        )
+        notes = (*notes, note)
     return replace(splits, **limited), notes
 
 
@@ -180,8 +187,10 @@ def _with_eval(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...]]
         train, held_out = hold_out(splits.train, config.data.eval_fraction, config.training.seed)
     except DataError as error:
         raise DataError(str(error), loaded.rejected) from error
-    note = (
-        f"no eval file: {len(held_out)} training rows are held out (data.eval_fraction {config.data.eval_fraction:g})"
+    note = say(
+        "no eval file: {rows} training rows are held out (data.eval_fraction {fraction:g})",
+        rows=len(held_out),
+        fraction=config.data.eval_fraction,
     )
     return replace(splits, train=train, eval=held_out), (*loaded.notes, note)
 
@@ -193,7 +202,7 @@ def check_rows(source: Source) -> tuple[Loaded, list[Finding]]:
         ExactuneError: Config, files or model cannot be read. Bad rows are findings.
     """
     config = source.resolved.config
-    base = find_base(config.model)
+    base = find_base(config.model, config.model_revision)
     template = Template.load(base)
     loaded = load(config, source.folder)
     return loaded, _findings(config, base, loaded, template, _encode(template, loaded.splits))
@@ -207,7 +216,7 @@ def _encode(template: Template, splits: Splits) -> dict[str, tuple[Encoded, ...]
         try:
             ids[row.id] = tuple(template.encode(turn) for turn in turns)
         except TemplateError as error:
-            raise TemplateError(f"{row.location}: {error}") from error
+            raise TemplateError(say("{place}: {error}", place=row.location, error=error)) from error
     return ids
 
 
@@ -244,17 +253,20 @@ def _apply_policy(config: Config, splits: Splits, findings: Sequence[Finding]) -
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if errors and config.check.on_error == "stop":
         raise DataError(
-            f"the data checks found errors of {count(len(errors), 'kind')}; nothing was trained.\n"
-            "Correct the rows, or leave them out with --set check.on_error=skip.",
+            say(
+                "the data checks found errors of {kinds}; nothing was trained.\n"
+                "Correct the rows, or leave them out with --set check.on_error=skip.",
+                kinds=count(len(errors), "kind"),
+            ),
             errors,
         )
     if errors and config.check.on_error == "skip":
         splits = drop_located(splits, errors)
     # Rows too long for the model can never be used, whatever the policy.
     splits = drop_located(splits, [finding for finding in errors if finding.code == "D501"])
-    for name, rows in (("training", splits.train), ("eval", splits.eval)):
+    for name, rows in ((say("training"), splits.train), (say("eval"), splits.eval)):
         if not rows:
-            raise DataError(f"no {name} rows are left after the checks.", errors)
+            raise DataError(say("no {name} rows are left after the checks.", name=name), errors)
     return splits
 
 
@@ -262,12 +274,23 @@ def _refuse_unknown_metric(config: Config, task: Task) -> None:
     known = {"auto", "loss", *task.metrics}
     if config.training.metric_for_best not in known:
         raise ConfigError(
-            f"`training.metric_for_best`: {config.training.metric_for_best!r} is no metric of a {task.type} task. "
-            f"Choose from {', '.join(sorted(known))}."
+            say(
+                "`training.metric_for_best`: {metric_for_best!r} is no metric of a {type} task. Choose from {names}.",
+                metric_for_best=config.training.metric_for_best,
+                type=task.type,
+                names=", ".join(sorted(known)),
+            )
         )
     for name in config.gate:
         if name not in task.metrics:
-            raise ConfigError(f"`gate.{name}`: no metric of a {task.type} task. Choose from {', '.join(task.metrics)}.")
+            raise ConfigError(
+                say(
+                    "`gate.{name}`: no metric of a {type} task. Choose from {names}.",
+                    name=name,
+                    type=task.type,
+                    names=", ".join(task.metrics),
+                )
+            )
 
 
 def _pinned(resolved: Resolved, folder: Path, run: Run, base: Base, task: Task) -> Resolved:
@@ -291,11 +314,12 @@ def _pinned(resolved: Resolved, folder: Path, run: Run, base: Base, task: Task) 
     }
     decided = {
         "model": base.name,
+        "model_revision": base.revision,
         "data": config.data.model_copy(update=data),
         "task": TaskConfig.model_validate(task.config()),
         "output_dir": str(run.path),
     }
     sources = dict(resolved.sources)
     if config.task.type == "auto":
-        sources["task"] = "inferred from the training rows"
+        sources["task"] = say("inferred from the training rows")
     return replace(resolved, config=config.model_copy(update=decided), sources=sources)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from exactune.bases import Base
+from exactune.language import Text, say
 from exactune.types import Patch
 
 __all__ = ["Expected", "Recipe", "choose"]
@@ -69,17 +70,26 @@ def choose(rows: int, base: Base, *, full: bool = False) -> Recipe:
     entry = _bracket(table["rows"], rows)
     values = {**table["base"], **entry["values"], **base.declared.get("recipe", {})}
     rate = values["training.learning_rate"]
-    reason = f"{rows} training rows: bracket {entry['name']}, {values['training.num_epochs']} epochs, rate {rate:g}"
+    reason = say(
+        "{rows} training rows: bracket {bracket}, {epochs} epochs, rate {rate:g}",
+        rows=rows,
+        bracket=entry["name"],
+        epochs=values["training.num_epochs"],
+        rate=rate,
+    )
     factor = base.learning_rate_factor(full=full)
     if factor != 1:
         # Rounded to 4 digits: the product is shown to people, and 0.0024999999 helps nobody.
         values["training.learning_rate"] = float(f"{rate * factor:.4g}")
-        reason += (
-            f"; {base.name} declares a learning-rate factor of {factor:g}, "
-            f"so the rate is {values['training.learning_rate']:g}"
+        reason = say(
+            "{reason}; {base} declares a learning-rate factor of {factor:g}, so the rate is {rate:g}",
+            reason=reason,
+            base=base.name,
+            factor=factor,
+            rate=values["training.learning_rate"],
         )
     expected = None
     if rows >= table["minimum_rows"]:
         band = _bracket(table["expected"], rows)
-        expected = Expected(band["low"], band["high"], band["note"])
+        expected = Expected(band["low"], band["high"], Text(band["note"]))
     return Recipe(rows, entry["name"], Patch(values, "recipe", reason), expected)

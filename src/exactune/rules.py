@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import enum
 import inspect
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from exactune.language import Text, say
 from exactune.types import Location
 
 __all__ = ["Finding", "Rule", "Severity", "run_rules", "worst_first"]
@@ -26,7 +29,13 @@ class Severity(enum.StrEnum):
     WARNING = "warning"
     INFO = "info"
 
+    @property
+    def word(self) -> Text:
+        """For people."""
+        return _WORDS[self]
 
+
+_WORDS = {Severity.ERROR: say("error"), Severity.WARNING: say("warning"), Severity.INFO: say("info")}
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -93,10 +102,18 @@ class Rule(Generic[Subject]):
         return inspect.getdoc(self.find) or ""
 
     @property
-    def fix(self) -> str:
+    def sections(self) -> tuple[tuple[str, str], ...]:
+        """Heading and text of each section, the summary first under no heading; only examples keep their lines."""
+        summary, *rest = re.split(r"\n\n(?=\S)", self.doc)
+        parts = [part.partition(":\n") for part in rest]
+        texts = {heading: textwrap.dedent(body).strip("\n") for heading, _, body in parts}
+        flat = {heading: text if heading == "Example" else " ".join(text.split()) for heading, text in texts.items()}
+        return (("", summary), *flat.items())
+
+    @property
+    def fix(self) -> Text:
         """The text of the docstring's *Fix* section as one line."""
-        _, _, text = self.doc.partition("Fix:\n")
-        return " ".join(text.split())
+        return Text(dict(self.sections).get("Fix", ""))
 
     def finding(
         self,

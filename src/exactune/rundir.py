@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from exactune.errors import RunError
+from exactune.language import Text, say
 
 __all__ = ["Run", "append_jsonl", "read_json", "read_jsonl", "replace_dir", "write_json", "write_jsonl", "write_text"]
 
@@ -106,7 +107,13 @@ class Run:
         """
         run = cls(Path(path))
         if not run.config.is_file():
-            raise RunError(f"{path}: no run here (it has no {MARKER}). Name a folder that `exactune train` wrote.")
+            raise RunError(
+                say(
+                    "{path}: no run here (it has no {marker}). Name a folder that `exactune train` wrote.",
+                    path=path,
+                    marker=MARKER,
+                )
+            )
         return run
 
     @classmethod
@@ -133,19 +140,26 @@ class Run:
             RunError: As for :meth:`create`.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise RunError(f"{self.path} is a file. Name a folder with --output DIR or `output_dir:`.")
+            raise RunError(say("{path} is a file. Name a folder with --output DIR or `output_dir:`.", path=self.path))
         entries = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
         foreign = sorted(name for name in entries - OWN if not name.endswith((".tmp", ".old")))
         if foreign or (entries and FIRST not in entries):
             found = f" ({', '.join(foreign[:3])})" if foreign else ""
             raise RunError(
-                f"{self.path} holds other files than a run's{found}, so it is left alone. "
-                "Move them away, or choose another folder with --output DIR."
+                say(
+                    "{path} holds other files than a run's{found}, so it is left alone. Move them away, or "
+                    "choose another folder with --output DIR.",
+                    path=self.path,
+                    found=found,
+                )
             )
         if entries and not overwrite:
             raise RunError(
-                f"{self.path} already holds a run. Continue it with --resume, replace it with --overwrite, "
-                "or choose another folder with --output DIR."
+                say(
+                    "{path} already holds a run. Continue it with --resume, replace it with --overwrite, or "
+                    "choose another folder with --output DIR.",
+                    path=self.path,
+                )
             )
         existing = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         # A real attempt: permission bits say nothing for root or on read-only mounts.
@@ -157,7 +171,13 @@ class Run:
 
 
 def _unwritable(path: Path, error: OSError) -> RunError:
-    return RunError(f"{path} cannot be written: {error.strerror or error}. Choose another folder with --output DIR.")
+    return RunError(
+        say(
+            "{path} cannot be written: {reason}. Choose another folder with --output DIR.",
+            path=path,
+            reason=Text(error.strerror or str(error)),
+        )
+    )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -198,9 +218,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RunError(f"{path} is missing: this stage has not run yet.") from error
+        raise RunError(say("{path} is missing: this stage has not run yet.", path=path)) from error
     except ValueError as error:
-        raise RunError(f"{path} is not readable JSON: {error}") from error
+        raise RunError(say("{path} is not readable JSON: {error}", path=path, error=error)) from error
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

@@ -35,7 +35,7 @@ class Settings:
         exclude: Folder of evaluation data whose text is kept out, or None.
         work: Folder of intermediate files and the resume state.
         out: The model folder to write.
-        name: The base's name, e.g. `mini-0`.
+        name: The base's name, e.g. `mini-1`.
         schedule: The budget.
         vocabulary: Tokenizer entries.
         hidden: Width of the model; a multiple of 96, from 192 on.

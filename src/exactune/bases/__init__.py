@@ -16,7 +16,7 @@ from exactune.errors import ModelError
 
 __all__ = ["EMBEDDED", "Base", "find_base"]
 
-EMBEDDED: Mapping[str, str] = {"mini": "mini-0", "mini-0": "mini-0"}
+EMBEDDED: Mapping[str, str] = {"mini": "mini-1", "mini-1": "mini-1"}
 """Names that lead to a folder here. ``mini`` follows the newest generation; a run records the exact one."""
 
 
@@ -25,18 +25,25 @@ class Base:
     """Where a base model is and what it declares.
 
     Attributes:
-        name: As recorded in runs and artifacts: ``mini-0``, a hub id or an absolute folder.
+        name: As recorded in runs and artifacts: ``mini-1``, a hub id or an absolute folder.
         location: What ``from_pretrained`` takes: a folder or a hub id.
         declared: The content of its ``exactune.json``; empty for other models.
+        revision: Branch, tag or commit of a hub model; ``None`` for its default branch, and for folders.
     """
 
     name: str
     location: str
     declared: Mapping[str, Any] = field(default_factory=dict)
+    revision: str | None = None
 
     def learning_rate_factor(self, *, full: bool = False) -> float:
         """What a recipe's learning rate is multiplied by: for adapters, or for ``full`` fine-tuning."""
         return float(self.declared.get("full_learning_rate_factor" if full else "learning_rate_factor", 1.0))
+
+    @property
+    def label(self) -> str:
+        """Name and revision for messages, as in ``owner/name@v1``."""
+        return f"{self.name}@{self.revision}" if self.revision else self.name
 
     @property
     def folder(self) -> Path | None:
@@ -45,21 +52,30 @@ class Base:
         return path if path.is_dir() else None
 
 
-def find_base(model: str) -> Base:
+def find_base(model: str, revision: str | None = None) -> Base:
     """What a config's ``model:`` names.
 
+    Args:
+        model: ``mini``, a local folder or a hub id.
+        revision: ``model_revision``; hub models alone have revisions.
+
     Raises:
-        ModelError: It is a local folder that holds no base model (a LoRA adapter, for example), or no name at all.
+        ModelError: It is a local folder that holds no base model (a LoRA adapter, for example), or no name at all, or a
+            revision of something that has none.
     """
+    path = Path(model).expanduser()
+    if revision is not None and (model in EMBEDDED or path.is_dir()):
+        raise ModelError(
+            f"`model_revision`: only a model of the hub has revisions, and `{model}` is a folder. Remove it."
+        )
     if model in EMBEDDED:
         folder = Path(__file__).parent / EMBEDDED[model]
         return Base(EMBEDDED[model], str(folder), json.loads((folder / "exactune.json").read_text(encoding="utf-8")))
-    path = Path(model).expanduser()
     if path.is_dir():
         return _local(path.absolute(), model)
     if not model.strip() or model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise ModelError(f"model `{model}`: no such folder (from the working directory). {_KNOWN}")
-    return Base(model, model)
+    return Base(model, model, revision=revision)
 
 
 _KNOWN = "Give `mini` (embedded, works offline), a local model folder, or a hub id such as Qwen/Qwen3-4B."
@@ -67,7 +83,10 @@ _KNOWN = "Give `mini` (embedded, works offline), a local model folder, or a hub 
 
 def _local(path: Path, model: str) -> Base:
     if (path / "config.json").is_file():
-        return Base(str(path), str(path))
+        declared = path / "exactune.json"
+        return Base(
+            str(path), str(path), json.loads(declared.read_text(encoding="utf-8")) if declared.is_file() else {}
+        )
     if (path / "adapter_config.json").is_file():
         raise ModelError(f"model `{model}` is a LoRA adapter, not a base model. Name the base it was trained on.")
     raise ModelError(f"model `{model}`: the folder has no config.json, so it holds no model. {_KNOWN}")

@@ -25,6 +25,7 @@ from exactune.checks.size import too_few_rows
 from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, row_too_long
 from exactune.checks.twins import conflicting_answers, eval_row_in_train, exact_duplicate
 from exactune.errors import ConfigError
+from exactune.language import say
 from exactune.rules import Finding, Rule, Severity, run_rules, worst_first
 
 __all__ = ["RULES", "Dataset", "Probe", "check_dataset", "drop_located"]
@@ -66,5 +67,7 @@ def check_dataset(dataset: Dataset, ignore: Iterable[str] = ()) -> list[Finding]
     unknown = sorted(unwanted - {rule.code for rule in RULES})
     if unknown:
         known = ", ".join(rule.code for rule in RULES)
-        raise ConfigError(f"`check.ignore`: no data rule has the code {unknown[0]}. Known: {known}.")
+        raise ConfigError(
+            say("`check.ignore`: no data rule has the code {unknown}. Known: {known}.", unknown=unknown[0], known=known)
+        )
     return worst_first(run_rules((rule for rule in RULES if rule.code not in unwanted), dataset))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from exactune.checks.dataset import Dataset
 from exactune.data.split import answers_recur
 from exactune.data.words import count, excerpt, unique
+from exactune.language import join, say
 from exactune.rules import Finding, Rule
 from exactune.types import Location
 
@@ -34,7 +35,11 @@ def one_label(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     if len(dataset.splits.train) > 1 and len(answers) == 1:
         answer = answers.pop()
         yield rule.finding(
-            f"all {len(dataset.splits.train):,} training rows have the answer {excerpt(answer)!r}",
+            say(
+                "all {rows:,} training rows have the answer {answer!r}",
+                rows=len(dataset.splits.train),
+                answer=excerpt(answer),
+            ),
             locations=unique(Location(example.location.file, None) for example in dataset.splits.train),
             evidence={"answer": answer, "rows": len(dataset.splits.train)},
         )
@@ -63,10 +68,15 @@ def label_only_in_eval(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Findin
     unseen = [example for example in scored if example.answer.strip() not in known]
     if unseen:
         labels = Counter(example.answer.strip() for example in unseen)
-        named = ", ".join(f"{excerpt(label)!r} ({number:,})" for label, number in labels.most_common(5))
+        named = join(", ", (f"{excerpt(label)!r} ({number:,})" for label, number in labels.most_common(5)))
         more = ", …" if len(labels) > 5 else ""
         yield rule.finding(
-            f"{count(len(unseen), 'eval or test row')} with an answer that no training row has: {named}{more}",
+            say(
+                "{rows} with an answer that no training row has: {named}{more}",
+                rows=count(len(unseen), "eval or test row"),
+                named=named,
+                more=more,
+            ),
             locations=unique(example.location for example in unseen),
             evidence={"labels": dict(labels.most_common())},
         )
@@ -107,7 +117,12 @@ def not_json(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     if broken:
         first = broken[0]
         yield rule.finding(
-            f"{count(len(broken), 'answer')} not JSON where the others are: {first.location} {excerpt(first.answer)!r}",
+            say(
+                "{answers} not JSON where the others are: {place} {answer!r}",
+                answers=count(len(broken), "answer"),
+                place=first.location,
+                answer=excerpt(first.answer),
+            ),
             locations=unique(example.location for example in broken),
             evidence={"rows": len(broken)},
         )

@@ -10,6 +10,7 @@ from functools import cached_property
 from exactune.data.expand import expand
 from exactune.data.normalise import normalise
 from exactune.errors import DataError
+from exactune.language import say
 from exactune.rules import Finding, Severity
 from exactune.types import Example, Location, Splits
 
@@ -97,7 +98,13 @@ def drop_located(splits: Splits, findings: Iterable[Finding]) -> Splits:
     crowded = [(place, number) for place, number in shared.items() if number > 1]
     if crowded:
         place, number = crowded[0]
-        raise DataError(f"{place} holds {number:,} rows, so the bad ones cannot be left out. Write one row per line.")
+        raise DataError(
+            say(
+                "{place} holds {number:,} rows, so the bad ones cannot be left out. Write one row per line.",
+                place=place,
+                number=number,
+            )
+        )
     return Splits(*(_without(part, dropped) for part in parts))
 
 

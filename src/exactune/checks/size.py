@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from exactune.checks.dataset import Dataset
 from exactune.data.words import count, unique
+from exactune.language import say
 from exactune.rules import Finding, Rule
 from exactune.types import Location
 
@@ -34,7 +35,11 @@ def too_few_rows(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     rows = len(dataset.splits.train)
     if rows < MINIMUM_ROWS:
         yield rule.finding(
-            f"{count(rows, 'training row')}; at least {MINIMUM_ROWS} are needed for a usable result",
+            say(
+                "{rows}; at least {minimum} are needed for a usable result",
+                rows=count(rows, "training row"),
+                minimum=MINIMUM_ROWS,
+            ),
             locations=unique(Location(example.location.file, None) for example in dataset.splits.train),
             evidence={"rows": rows, "minimum": MINIMUM_ROWS},
         )

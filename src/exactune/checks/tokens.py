@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from exactune.checks.dataset import Dataset
 from exactune.data.words import count, excerpt, unique
+from exactune.language import say
 from exactune.rules import Finding, Rule
 
 __all__ = ["answer_not_reproduced", "control_token_in_text", "row_too_long"]
@@ -34,8 +35,13 @@ def row_too_long(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     if long:
         example, probe = max(long, key=lambda pair: pair[1].tokens)
         yield rule.finding(
-            f"{count(len(long), 'row')} longer than {probe.limit:,} tokens; the longest has {probe.tokens:,} "
-            f"({example.location})",
+            say(
+                "{rows} longer than {limit:,} tokens; the longest has {tokens:,} ({place})",
+                rows=count(len(long), "row"),
+                limit=probe.limit,
+                tokens=probe.tokens,
+                place=example.location,
+            ),
             locations=unique(example.location for example, _ in long),
             evidence={"limit": probe.limit, "longest": probe.tokens, "rows": len(long)},
         )
@@ -66,8 +72,13 @@ def answer_not_reproduced(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Fin
     if changed:
         first, answer, decoded = changed[0]
         yield rule.finding(
-            f"{count(len(changed), 'answer')} changed by the tokenizer: at {first.location} "
-            f"{excerpt(answer)!r} comes back as {excerpt(decoded)!r}",
+            say(
+                "{answers} changed by the tokenizer: at {place} {answer!r} comes back as {decoded!r}",
+                answers=count(len(changed), "answer"),
+                place=first.location,
+                answer=excerpt(answer),
+                decoded=excerpt(decoded),
+            ),
             locations=unique(example.location for example, *_ in changed),
             evidence={
                 "rows": len(changed),
@@ -98,7 +109,12 @@ def control_token_in_text(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Fin
     if marked:
         example, probe = marked[0]
         yield rule.finding(
-            f"{count(len(marked), 'row')} with control tokens in the text: at {example.location} {probe.control[0]!r}",
+            say(
+                "{rows} with control tokens in the text: at {place} {token!r}",
+                rows=count(len(marked), "row"),
+                place=example.location,
+                token=probe.control[0],
+            ),
             locations=unique(example.location for example, _ in marked),
             evidence={"rows": len(marked), "tokens": sorted({token for _, probe in marked for token in probe.control})},
         )

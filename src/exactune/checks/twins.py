@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from exactune.checks.dataset import Dataset
 from exactune.data.words import count, excerpt, places, unique
+from exactune.language import join, say
 from exactune.rules import Finding, Rule
 from exactune.types import Example
 
@@ -63,10 +64,17 @@ def exact_duplicate(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
                 later.append(example)
                 pairs.append((example, earlier))
     if later:
-        named = "; ".join(f"{row.location} repeats {twin.location}" for row, twin in pairs[:3])
+        named = join(
+            "; ", (say("{row} repeats {twin}", row=row.location, twin=twin.location) for row, twin in pairs[:3])
+        )
         yield rule.finding(
-            f"{count(len(later), 'training row')} of {len(dataset.splits.train):,} with the input and the answer of an "
-            f"earlier one: {named}{'; …' if len(pairs) > 3 else ''}",
+            say(
+                "{rows} of {all:,} with the input and the answer of an earlier one: {named}{more}",
+                rows=count(len(later), "training row"),
+                all=len(dataset.splits.train),
+                named=named,
+                more="; …" if len(pairs) > 3 else "",
+            ),
             locations=unique(row.location for row in later),
             related=unique(twin.location for _, twin in pairs),
             evidence={
@@ -106,7 +114,11 @@ def conflicting_answers(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Findi
                 shown.append({str(example.location): excerpt(example.answer, 80) for example in group})
     if shown:
         yield rule.finding(
-            f"{count(len(shown), 'input')} with different answers, for example {_answers(shown[0])}",
+            say(
+                "{inputs} with different answers, for example {answers}",
+                inputs=count(len(shown), "input"),
+                answers=_answers(shown[0]),
+            ),
             locations=unique(example.location for example in differing),
             related=unique(example.location for example in agreeing),
             evidence={"inputs": len(shown), "groups": shown[:EVIDENCE]},
@@ -114,7 +126,7 @@ def conflicting_answers(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Findi
 
 
 def _answers(group: dict[str, str]) -> str:
-    return ", ".join(f"{place} {answer!r}" for place, answer in list(group.items())[:3])
+    return join(", ", (f"{place} {answer!r}" for place, answer in list(group.items())[:3]))
 
 
 def eval_row_in_train(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
@@ -150,8 +162,12 @@ def eval_row_in_train(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
         scored = unique(example.location for example in seen)
         rows = unique(row.location for row, _ in leaked)
         yield rule.finding(
-            f"{count(len(scored), 'eval or test row')} also in training: {places(scored)} "
-            f"(in training at {places(rows)})",
+            say(
+                "{rows} also in training: {places} (in training at {twins})",
+                rows=count(len(scored), "eval or test row"),
+                places=places(scored),
+                twins=places(rows),
+            ),
             locations=rows,
             related=scored,
             evidence={

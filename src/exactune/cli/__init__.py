@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Annotated
 
 import typer
 
@@ -12,11 +14,14 @@ from exactune.cli.check import check
 from exactune.cli.env import env
 from exactune.cli.eval import eval_
 from exactune.cli.explain import explain
+from exactune.cli.init import init
+from exactune.cli.lang import chosen, translate_help
 from exactune.cli.predict import predict
 from exactune.cli.report import report
 from exactune.cli.screen import fail
 from exactune.cli.train import train
 from exactune.errors import ExactuneError, Interrupted
+from exactune.language import speaking
 
 __all__ = ["app", "main"]
 
@@ -28,6 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 COMMANDS: Mapping[str, Callable[..., None]] = {
+    "init": init,
     "check": check,
     "explain": explain,
     "train": train,
@@ -40,11 +46,32 @@ for name, command in COMMANDS.items():
     app.command(name)(command)
 
 
+@app.callback()
+def _global(
+    lang: Annotated[
+        str | None, typer.Option(help="Language of what people read: en or zh-TW (also EXACTUNE_LANG).", metavar="LANG")
+    ] = None,
+) -> None:
+    # `main` has read it by now; here it only stands in the help, and is refused nowhere else.
+    del lang
+
+
 def main() -> None:
     """The ``exactune`` command. Exit codes: 0 done, 1 the answer is no, 2 the user must change something."""
     _quiet_libraries()
     try:
-        app()
+        language = chosen(sys.argv[1:], os.environ)
+    except ExactuneError as error:
+        fail(str(error))
+    with speaking(language):
+        _run(language)
+
+
+def _run(language: str) -> None:
+    command = typer.main.get_command(app)
+    translate_help(command, language)
+    try:
+        command()
     except Interrupted as stop:
         fail(str(stop), code=128 + stop.signal_number)
     except ExactuneError as error:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from exactune.cli.screen import out, print_json, show_findings
+from exactune.language import translate
 
 __all__ = ["check"]
 
@@ -26,6 +27,6 @@ def check(
         print_json(result.to_json())
     else:
         show_findings(result.findings)
-        out.print(result.summary_line(), markup=False)
+        out.print(translate(result.summary_line()), markup=False)
     if result.errors or (strict and result.warnings):
         raise typer.Exit(1)

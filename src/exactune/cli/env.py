@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from exactune.cli.screen import out, print_json
+from exactune.language import said, say, translate
 
 __all__ = ["env"]
 
@@ -22,16 +23,18 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="One JSON document 
         print_json(document)
         return
     for name in ("exactune", "python", "platform", "device"):
-        out.print(f"{name:14} {document[name]}", markup=False)
+        out.print(f"{name:14} {translate(document[name])}", markup=False)
     for name, version in document["packages"].items():
-        missing = f"missing; pip install 'exactune[{EXTRAS[name]}]'" if name in EXTRAS else "missing"
+        missing = (
+            said("missing; pip install 'exactune[{extra}]'", extra=EXTRAS[name]) if name in EXTRAS else said("missing")
+        )
         out.print(f"{name:14} {version or missing}", markup=False)
     out.print("mini           " + ", ".join(f"{key} {value}" for key, value in document["mini"].items()), markup=False)
 
 
 def _device() -> str:
     if find_spec("torch") is None:
-        return "unknown: torch is not installed"
+        return say("unknown: torch is not installed")
     from exactune.infer.model import default_device, describe_device
 
     return describe_device(default_device())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from exactune.cli.screen import out
+from exactune.language import ENGLISH, Text, said, say, spoken, translate
+
+if TYPE_CHECKING:
+    from exactune.rules import Rule
 
 __all__ = ["explain"]
 
@@ -19,5 +23,28 @@ def explain(code: Annotated[str, typer.Argument(help="For example D205.", metava
     rules = {rule.code: rule for rule in RULES}
     rule = rules.get(code.upper())
     if rule is None:
-        raise ConfigError(f"no rule has the code {code}. Known: {', '.join(sorted(rules))}.")
-    out.print(f"{rule.code} {rule.name} ({rule.severity})\n\n{rule.doc}", markup=False)
+        raise ConfigError(
+            say("no rule has the code {code}. Known: {names}.", code=code, names=", ".join(sorted(rules)))
+        )
+    title = said("{code} {name} ({severity})", code=rule.code, name=rule.name, severity=rule.severity.word)
+    out.print(f"{title}\n\n{_explanation(rule)}", markup=False)
+
+
+HEADINGS = {
+    "What it does": say("What it does"),
+    "Why it matters": say("Why it matters"),
+    "Example": say("Example"),
+    "Fix": say("Fix"),
+}
+
+
+def _explanation(rule: Rule[Any]) -> str:
+    """The docstring as it stands, or its sections translated; Chinese needs no breaks within a paragraph."""
+    if spoken() == ENGLISH:
+        return rule.doc
+    parts = []
+    for heading, text in rule.sections:
+        body = translate(Text(text))
+        indented = "\n".join(f"    {line}" for line in body.split("\n"))
+        parts.append(f"{said('{heading}:', heading=HEADINGS[heading])}\n{indented}" if heading else body)
+    return "\n\n".join(parts)

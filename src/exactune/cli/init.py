@@ -13,6 +13,7 @@ from rich.prompt import IntPrompt
 from rich.text import Text
 
 from exactune.cli.screen import err, out
+from exactune.language import said, translate
 
 if TYPE_CHECKING:
     from exactune.draft import Doubt, Draft
@@ -34,7 +35,7 @@ def init(
     from exactune.draft import init as draft_config
 
     asks = not yes and output != "-" and sys.stdin.isatty() and sys.stdout.isatty()
-    with err.status("reading the rows") as status:
+    with err.status(said("reading the rows")) as status:
 
         def ask(doubt: Doubt) -> Mapping[str, Any]:
             status.stop()
@@ -53,11 +54,11 @@ def init(
 
 def _ask(doubt: Doubt) -> Mapping[str, Any]:
     """Let the person choose; Enter takes the first option."""
-    out.print(f"\n{doubt.found}.", markup=False)
+    out.print("\n" + said("{found}.", found=doubt.found), markup=False)
     for number, option in enumerate(doubt.options, 1):
-        out.print(f"  {number}  {option.label}", markup=False)
+        out.print(f"  {number}  {translate(option.label)}", markup=False)
     choices = [str(number) for number in range(1, len(doubt.options) + 1)]
-    chosen = IntPrompt.ask(Text(doubt.question), console=out, choices=choices, default=1, show_choices=False)
+    chosen = IntPrompt.ask(Text(translate(doubt.question)), console=out, choices=choices, default=1, show_choices=False)
     return doubt.options[chosen - 1].values
 
 
@@ -65,9 +66,10 @@ def _show(draft: Draft, console: Console) -> None:
     from exactune.draft.facts import typed
 
     for line in draft.summary():
-        console.print(line, markup=False)
+        console.print(translate(line), markup=False)
     if draft.path is not None:
         name = typed(draft.path)
-        console.print(
-            f"wrote   {draft.path}\nnext    exactune check {name}\n        exactune train {name}", markup=False
+        written = said(
+            "wrote   {path}\nnext    exactune check {name}\n        exactune train {name}", path=draft.path, name=name
         )
+        console.print(written, markup=False)

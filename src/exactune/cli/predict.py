@@ -11,6 +11,8 @@ from typing import Annotated, TextIO
 
 import typer
 
+from exactune.language import Text, say
+
 __all__ = ["predict"]
 
 
@@ -45,6 +47,8 @@ def _target(output: Path | None) -> Iterator[TextIO]:
     except ExactuneError:
         raise
     except OSError as error:
-        raise RunError(f"{output} cannot be written: {error.strerror or error}.") from error
+        raise RunError(
+            say("{output} cannot be written: {reason}.", output=output, reason=Text(error.strerror or str(error)))
+        ) from error
     finally:
         staged.unlink(missing_ok=True)

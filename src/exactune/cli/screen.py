@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from exactune.language import join, said, say, translate
 from exactune.rules import Finding, Severity
 
 __all__ = ["TrainingScreen", "fail", "out", "print_json", "show_findings", "show_metrics"]
@@ -23,12 +24,13 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
 SHOWN_PLACES = 5
+COLON = say(": ")
 
 
 def fail(message: str, findings: Sequence[Finding] = (), *, code: int = 2) -> NoReturn:
     """Say what went wrong and end."""
     show_findings(findings, err)
-    err.print(Text(message, style="red" if code == 2 else ""))
+    err.print(Text(translate(message), style="red" if code == 2 else ""))
     sys.exit(code)
 
 
@@ -42,23 +44,27 @@ def show_findings(findings: Sequence[Finding], console: Console = out) -> None:
     for finding in findings:
         console.print(
             Text.assemble(
-                (f"{finding.code} {finding.severity}", STYLES[finding.severity]), f" {finding.name}: {finding.message}"
+                (f"{finding.code} {translate(finding.severity.word)}", STYLES[finding.severity]),
+                f" {finding.name}{translate(COLON)}{translate(finding.message)}",
             )
         )
         twins = [*map(str, finding.related), *[""] * len(finding.locations)]
         for place, twin in list(zip(finding.locations, twins, strict=False))[:SHOWN_PLACES]:
-            console.print(Text(f"     {place}" + (f"  (see {twin})" if twin else ""), style="dim"))
+            console.print(Text(f"     {place}" + (said("  (see {place})", place=twin) if twin else ""), style="dim"))
         if len(finding.locations) > SHOWN_PLACES:
-            console.print(Text(f"     and {len(finding.locations) - SHOWN_PLACES} more", style="dim"))
-        console.print(Text(f"     fix: {finding.fix}"))
+            console.print(
+                Text("     " + said("and {more} more", more=len(finding.locations) - SHOWN_PLACES), style="dim")
+            )
+        console.print(Text("     " + said("fix: {fix}", fix=finding.fix)))
 
 
 def show_metrics(document: Mapping[str, Any]) -> None:
     """The figures of an evaluation beside its baselines."""
-    table = Table(title=f"{document['split']}: {document['n']} rows", title_justify="left", box=None, pad_edge=False)
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    table.add_column("95% interval", justify="right")
+    title = said("{split}: {rows} rows", split=document["split"], rows=document["n"])
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column(said("metric"))
+    table.add_column(said("value"), justify="right")
+    table.add_column(said("95% interval"), justify="right")
     for name in document["baselines"]:
         table.add_column(name, justify="right")
     for metric, figure in document["metrics"].items():
@@ -70,7 +76,8 @@ def show_metrics(document: Mapping[str, Any]) -> None:
     out.print(table)
     bad = {name: count for name, count in document["statuses"].items() if name != "ok"}
     if bad:
-        out.print("not usable: " + ", ".join(f"{count} {name}" for name, count in bad.items()))
+        listed = join(", ", (f"{count} {name}" for name, count in bad.items()))
+        out.print(said("not usable: {statuses}", statuses=listed))
 
 
 class TrainingScreen:
@@ -81,7 +88,7 @@ class TrainingScreen:
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal,
         )  # fmt: skip
-        self.bar = self.progress.add_task("training", total=None, figures="")
+        self.bar = self.progress.add_task(said("training"), total=None, figures="")
         self.metric = ""
 
     def __enter__(self) -> TrainingScreen:
@@ -96,7 +103,7 @@ class TrainingScreen:
         """Move the bar; it appears with the first step, below what was said before."""
         if not self.progress.live.is_started:
             self.progress.start()
-        figures = f"loss {newest['loss']:.3f}" if "loss" in newest else ""
+        figures = said("loss {loss:.3f}", loss=newest["loss"]) if "loss" in newest else ""
         self.progress.update(self.bar, completed=step, total=steps, figures=f"{figures} {self.metric}".strip())
 
     def evaluated(self, epoch: float, metrics: Mapping[str, float], is_best: bool) -> None:
@@ -105,4 +112,7 @@ class TrainingScreen:
         name, value = next(iter(shown.items()))
         self.metric = f"{name} {value:.3f}"
         text = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
-        err.print(f"epoch {epoch:<4g} eval loss {metrics['loss']:.3f}  {text}" + ("  best" if is_best else ""))
+        line = said(
+            "epoch {epoch:<4g} eval loss {loss:.3f}  {metrics}", epoch=epoch, loss=metrics["loss"], metrics=text
+        )
+        err.print(line + (said("  best") if is_best else ""))

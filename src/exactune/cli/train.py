@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from exactune.cli.screen import TrainingScreen, err, out, show_metrics
+from exactune.language import said, translate
 from exactune.rundir import Run, read_json
 
 __all__ = ["apply_gates", "train"]
@@ -30,14 +31,14 @@ def train(
 
         source = config_source(config, patch_files=patch, assignments=assignments)
         for line in describe(make_plan(source, output=output)):
-            out.print(line, markup=False)
+            out.print(translate(line), markup=False)
         return
     from exactune.pipeline import train as run_pipeline
 
     with TrainingScreen() as screen:
         run = run_pipeline(
             config, patch_files=patch, assignments=assignments, output=output, resume=resume, overwrite=overwrite,
-            say=lambda line: out.print(line, markup=False), display=screen,
+            say=lambda line: out.print(translate(line), markup=False), display=screen,
         )  # fmt: skip
     finish(run)
 
@@ -46,7 +47,7 @@ def finish(run: Run) -> None:
     """Show the figures and where they are."""
     document = read_json(run.metrics)
     show_metrics(document)
-    out.print(f"run     {run.path}\nreport  {run.report}", markup=False)
+    out.print(said("run     {run}\nreport  {report}", run=run.path, report=run.report), markup=False)
     apply_gates(run, document)
 
 
@@ -57,6 +58,6 @@ def apply_gates(run: Run, document: Mapping[str, Any]) -> None:
 
     failures = failed_gates(resolve([read_patch(run.config)]).config.gate, document)
     for failure in failures:
-        err.print(f"gate    {failure}", markup=False)
+        err.print(said("gate    {failure}", failure=failure), markup=False)
     if failures:
         raise typer.Exit(1)

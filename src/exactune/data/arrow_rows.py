@@ -11,6 +11,7 @@ from typing import Any
 
 from exactune.data.rows import Broken, Item
 from exactune.errors import DataError, MissingExtra
+from exactune.language import say
 
 __all__ = ["named_rows", "read_parquet"]
 
@@ -29,13 +30,19 @@ def read_parquet(data: bytes, shown: str) -> list[Item]:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise MissingExtra(f"{shown}: Parquet needs pyarrow. Run `pip install pyarrow`.") from error
+        raise MissingExtra(say("{shown}: Parquet needs pyarrow. Run `pip install pyarrow`.", shown=shown)) from error
     try:
         table = parquet.read_table(io.BytesIO(data))
         rows = table.to_pylist()
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         reason = str(error).partition("\n")[0]
-        raise DataError(f"{shown}: cannot be read as Parquet: {reason} Write the file again, or as JSONL.") from error
+        raise DataError(
+            say(
+                "{shown}: cannot be read as Parquet: {reason} Write the file again, or as JSONL.",
+                shown=shown,
+                reason=reason,
+            )
+        ) from error
     return named_rows(rows, _classes(table.schema.metadata or {}))
 
 
@@ -75,12 +82,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     if isinstance(value, (bytes, bytearray, memoryview)):
-        raise _NotText("it holds bytes (an image, a sound?); only text can be used")
+        raise _NotText(say("it holds bytes (an image, a sound?); only text can be used"))
     return str(value) if isinstance(value, Decimal) or hasattr(value, "isoformat") else _refused(value)
 
 
 def _refused(value: Any) -> Any:
-    raise _NotText(f"it holds a {type(value).__name__}; only text, numbers, lists and objects can be used")
+    raise _NotText(
+        say("it holds a {kind}; only text, numbers, lists and objects can be used", kind=type(value).__name__)
+    )
 
 
 def _class(value: Any, names: Sequence[str] | None) -> Any:

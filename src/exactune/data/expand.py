@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from exactune.data.formats import FORMATS
+from exactune.language import say
 from exactune.types import Example
 
 __all__ = ["expand", "learns_history", "turn_note"]
@@ -44,7 +45,10 @@ def turn_note(examples: Sequence[Example]) -> str | None:
     chats = [number for number in turns if number > 1]
     if not chats:
         return None
-    return (
-        f"{len(chats):,} of {len(examples):,} training rows are chats of several assistant turns: each of their "
-        f"{sum(chats):,} turns is trained, the last is what evaluation asks for"
+    return say(
+        "{chats:,} of {rows:,} training rows are chats of several assistant turns: each of their {turns:,} turns is "
+        "trained, the last is what evaluation asks for",
+        chats=len(chats),
+        rows=len(examples),
+        turns=sum(chats),
     )

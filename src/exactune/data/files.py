@@ -12,6 +12,7 @@ from pathlib import Path
 
 from exactune.data.hub import DatasetName, dataset_name
 from exactune.errors import ConfigError, DataError
+from exactune.language import join, say
 
 __all__ = ["DataFile", "find_files", "name_files", "shown_path", "split_of"]
 
@@ -69,10 +70,10 @@ def find_files(named: Mapping[str, Sequence[str]], base: Path) -> list[DataFile]
                 continue
             paths = _matches(pattern, base)
             if not paths:
-                missing.append(f"`data.{split}`: {_missing(pattern, base)}")
+                missing.append(say("`data.{split}`: {reason}", split=split, reason=_missing(pattern, base)))
             files += [DataFile(path, shown_path(path), split, pattern) for path in paths]
     if missing:
-        raise DataError("\n".join(missing))
+        raise DataError(join("\n", missing))
     return _once(files)
 
 
@@ -95,12 +96,20 @@ def _matches(pattern: str, base: Path) -> list[Path]:
 def _missing(pattern: str, base: Path) -> str:
     path = base / Path(pattern).expanduser()
     if _GLOB.search(pattern):
-        return f"no file matches {pattern} in {shown_path(base)}. Paths are relative to the config."
+        return say(
+            "no file matches {pattern} in {folder}. Paths are relative to the config.",
+            pattern=pattern,
+            folder=shown_path(base),
+        )
     if not path.parent.is_dir():
-        return f"{shown_path(path)}: no such file (there is no folder {shown_path(path.parent)})."
+        return say(
+            "{path}: no such file (there is no folder {folder}).",
+            path=shown_path(path),
+            folder=shown_path(path.parent),
+        )
     near = difflib.get_close_matches(path.name, sorted(entry.name for entry in path.parent.iterdir()), 1)
-    hint = f"Did you mean {near[0]}?" if near else "Paths are relative to the config."
-    return f"{shown_path(path)}: no such file. {hint}"
+    hint = say("Did you mean {near}?", near=near[0]) if near else say("Paths are relative to the config.")
+    return say("{path}: no such file. {hint}", path=shown_path(path), hint=hint)
 
 
 def _once(files: Iterable[DataFile]) -> list[DataFile]:
@@ -110,8 +119,15 @@ def _once(files: Iterable[DataFile]) -> list[DataFile]:
         known = seen.setdefault(os.path.realpath(file.path), file)
         if known.split != file.split or (known is not file and file.split == "mix"):
             raise ConfigError(
-                f"{file.shown} stands in both `data.{known.split}` ({known.source}) and `data.{file.split}` "
-                f"({file.source}). Give each file one use."
+                say(
+                    "{shown} stands in both `data.{split}` ({source}) and `data.{other}` ({other_source}). Give "
+                    "each file one use.",
+                    shown=file.shown,
+                    split=known.split,
+                    source=known.source,
+                    other=file.split,
+                    other_source=file.source,
+                )
             )
     return list(seen.values())
 
@@ -133,10 +149,12 @@ def name_files(paths: Sequence[str]) -> list[DataFile]:
     """
     datasets = {path: found for path in paths if (found := dataset_name(path, Path(), "train"))}
     missing = [
-        f"{path}: no such file. Check the path." for path in paths if path not in datasets and not Path(path).exists()
+        say("{shown}: no such file. Check the path.", shown=path)
+        for path in paths
+        if path not in datasets and not Path(path).exists()
     ]
     if missing:
-        raise DataError("\n".join(missing))
+        raise DataError(join("\n", missing))
     one = len(paths) == 1
     files = []
     for path in paths:

@@ -14,6 +14,7 @@ from exactune.data.recognise import suggest
 from exactune.data.tools import with_tools
 from exactune.data.turns import Turn, answer_text, from_json_text, is_messages, prompt_text, read_turns, split_answer
 from exactune.data.words import excerpt, kind_of
+from exactune.language import say
 from exactune.types import Message
 
 __all__ = ["FORMATS", "Converted", "Format", "check_columns", "convert_row", "format_of"]
@@ -75,7 +76,7 @@ def prompt_completion(row: Row) -> list[Turn]:
     """``{"prompt", "completion"}``, each a text or a list of messages; a completion may be any JSON value."""
     prompt, completion = row["prompt"], row["completion"]
     if row.get("label") is False:
-        raise RowError("D102", "`label` is false: a completion marked as bad is no answer to learn")
+        raise RowError("D102", say("`label` is false: a completion marked as bad is no answer to learn"))
     asked = read_turns(prompt, "prompt") if isinstance(prompt, list) else [Turn("user", prompt)]
     told = read_turns(completion, "completion") if is_messages(completion) else [_answer(completion)]
     return _system(row) + asked + told
@@ -102,11 +103,15 @@ def _history(value: Any) -> list[Turn]:
     if not value:
         return []
     if not isinstance(value, list):
-        raise RowError("D102", f"`history` is a list of [question, answer] pairs, found {kind_of(value)}")
+        raise RowError(
+            "D102", say("`history` is a list of [question, answer] pairs, found {found}", found=kind_of(value))
+        )
     turns = []
     for pair in value:
         if not isinstance(pair, list) or len(pair) != 2:
-            raise RowError("D102", f"`history` holds [question, answer] pairs, found {excerpt(str(pair))!r} in it")
+            raise RowError(
+                "D102", say("`history` holds [question, answer] pairs, found {pair!r} in it", pair=excerpt(str(pair)))
+            )
         turns += [Turn("user", pair[0]), Turn("assistant", pair[1])]
     return turns
 
@@ -138,7 +143,9 @@ def preference_rejected(row: Row) -> str | None:
         return None
     *before, last = _side(row, "rejected")
     if last.role != "assistant" or before != _side(row, "chosen")[:-1]:
-        raise RowError("D102", "`chosen` and `rejected` differ before their last turns; write the prompt of both once")
+        raise RowError(
+            "D102", say("`chosen` and `rejected` differ before their last turns; write the prompt of both once")
+        )
     return answer_text(last.content)
 
 
@@ -163,7 +170,7 @@ def preference_chat_rejected(row: Row) -> str | None:
 def _answer(value: Any) -> Turn:
     # Table tools write null where a label is missing; training on the text "null" would hide that.
     if value is None:
-        raise RowError("D104", 'the answer is null; where null is the right answer, write the text "null"')
+        raise RowError("D104", say('the answer is null; where null is the right answer, write the text "null"'))
     return Turn("assistant", value)
 
 
@@ -184,15 +191,18 @@ def check_columns(columns: Mapping[str, str]) -> str | None:
     """What is wrong with ``data.columns``, or ``None``."""
     unknown = [name for name in columns if name not in COLUMNS]
     if unknown:
-        return f"`{unknown[0]}` is unknown; name `input`, `output` and, if there is one, `system`"
+        return say("`{name}` is unknown; name `input`, `output` and, if there is one, `system`", name=unknown[0])
     missing = [name for name in COLUMNS[:2] if columns and name not in columns]
-    return f"`{missing[0]}` is missing; name both `input` and `output`" if missing else None
+    return say("`{name}` is missing; name both `input` and `output`", name=missing[0]) if missing else None
 
 
 def _named_columns(row: Row, columns: Mapping[str, str]) -> list[Turn]:
     for use, name in columns.items():
         if name not in row:
-            raise RowError("D102", f"no column `{name}` (`data.columns.{use}`); it has {_keys(row)}")
+            raise RowError(
+                "D102",
+                say("no column `{name}` (`data.columns.{use}`); it has {keys}", name=name, use=use, keys=_keys(row)),
+            )
     named = {use: row[name] for use, name in columns.items()}
     return [*_system(named), Turn("user", named["input"]), _answer(named["output"])]
 
@@ -237,17 +247,28 @@ def _unknown(row: Row) -> RowError:
     for name, format in FORMATS.items():
         *asked, answer = format.keys
         if asked and all(key in row for key in asked):
-            only = "; a text alone teaches no task" if len(row) == 1 else ""
-            found = f"it has {_keys(row)}{only}"
-            return RowError("D104", f"no `{answer}`, which holds the answer in the format {name}; {found}")
+            only = say("; a text alone teaches no task") if len(row) == 1 else ""
+            found = say("it has {keys}{more}", keys=_keys(row), more=only)
+            return RowError(
+                "D104",
+                say(
+                    "no `{answer}`, which holds the answer in the format {name}; {found}",
+                    answer=answer,
+                    name=name,
+                    found=found,
+                ),
+            )
     line = suggest(row)
     more = (
-        f"; which is the input and which the answer cannot be told: write `{line}` with the right names" if line else ""
+        say("; which is the input and which the answer cannot be told: write `{line}` with the right names", line=line)
+        if line
+        else ""
     )
-    return RowError("D102", f"it has {_keys(row)}{more}")
+    return RowError("D102", say("it has {keys}{more}", keys=_keys(row), more=more))
 
 
 def _keys(row: Row) -> str:
     if len(row) == 1:
-        return f"the column `{excerpt(next(iter(row)))}`"
-    return "the columns " + excerpt(", ".join(f"`{key}`" for key in row), 120) if row else "no columns"
+        return say("the column `{name}`", name=excerpt(next(iter(row))))
+    names = excerpt(", ".join(f"`{key}`" for key in row), 120)
+    return say("the columns {names}", names=names) if row else say("no columns")

@@ -14,6 +14,7 @@ from typing import Any
 from exactune.data.arrow_rows import named_rows
 from exactune.data.read import ReadFile, collected
 from exactune.errors import DataError
+from exactune.language import say
 
 __all__ = ["DatasetName", "dataset_name", "read_dataset"]
 
@@ -93,13 +94,26 @@ def read_dataset(name: DatasetName) -> ReadFile:
         features = loaded.features
         rows: list[Mapping[str, Any]] = list(loaded)
     except Exception as error:  # The library lets through whatever its file readers and its client raise.
-        raise DataError(f"{name.shown}: cannot be loaded: {_reason(error)}\n{_advice(name)}") from error
+        raise DataError(
+            say(
+                "{shown}: cannot be loaded: {reason}\n{advice}",
+                shown=name.shown,
+                reason=_reason(error),
+                advice=_advice(name),
+            )
+        ) from error
     finally:
         if not bars:
             datasets.enable_progress_bars()
     classes = {column: feature.names for column, feature in features.items() if hasattr(feature, "names")}
     if not rows:
-        raise DataError(f"{name.shown}: no rows in it. Name another split: `{name.location}:SPLIT`.")
+        raise DataError(
+            say(
+                "{shown}: no rows in it. Name another split: `{location}:SPLIT`.",
+                shown=name.shown,
+                location=name.location,
+            )
+        )
     items = named_rows(rows, classes)
     text = "\n".join(json.dumps(found, ensure_ascii=False) for _, found in items if isinstance(found, dict))
     return collected(items, name.shown, "dataset", hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
@@ -112,8 +126,8 @@ def _reason(error: Exception) -> str:
 
 def _advice(name: DatasetName) -> str:
     if name.folder:
-        return "Name a split that it has (`folder:split`), or the files themselves, for example with a glob."
-    return (
+        return say("Name a split that it has (`folder:split`), or the files themselves, for example with a glob.")
+    return say(
         "No file or folder here has this name. Check the id (`owner/name`, `owner/name/config`, either with `:split`) "
         "and the network (HF_TOKEN for private ones), or download it to a folder or a file and name that."
     )

@@ -12,6 +12,7 @@ from exactune.data.problems import Problem, RowError, findings_of
 from exactune.data.read import ReadFile, read_bytes, read_file
 from exactune.data.turns import ROLES
 from exactune.errors import DataError
+from exactune.language import say
 
 __all__ = ["read_inputs"]
 
@@ -46,7 +47,10 @@ def read_inputs(path: Path, columns: Mapping[str, str]) -> list[tuple[str, Input
         except RowError as error:
             problems.append(Problem(error.code, error.reason, row.location))
     if problems:
-        raise DataError(f"{shown}: {len(problems)} rows cannot be read; nothing was predicted.", findings_of(problems))
+        raise DataError(
+            say("{shown}: {problems} rows cannot be read; nothing was predicted.", shown=shown, problems=len(problems)),
+            findings_of(problems),
+        )
     return inputs
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from exactune.data.rows import MARKS, Broken, Item, not_utf8
 from exactune.data.strict_json import Scan, scan
 from exactune.data.words import excerpt, kind_of
+from exactune.language import say
 
 __all__ = ["is_array", "read_array", "read_objects"]
 
@@ -18,11 +19,11 @@ _PARTIAL = re.compile(rf"(tr?u?|fa?l?s?|nu?l?|-|\\?u?[0-9a-fA-F]{{0,4}})\s*[{MAR
 """What may stand between the place where a value is missed and the end of a file that was cut."""
 
 _HINTS = (
-    (re.compile("'"), "write double quotes"),
-    (re.compile(r"[}\]]"), "a value is missing, or a comma too much stands before it"),
-    (re.compile("True|False"), "write true and false in small letters"),
-    (re.compile("None|undefined"), "write null"),
-    (re.compile(r"\s*(\{|\Z)"), "a closing brace is missing before it"),
+    (re.compile("'"), say("write double quotes")),
+    (re.compile(r"[}\]]"), say("a value is missing, or a comma too much stands before it")),
+    (re.compile("True|False"), say("write true and false in small letters")),
+    (re.compile("None|undefined"), say("write null")),
+    (re.compile(r"\s*(\{|\Z)"), say("a closing brace is missing before it")),
 )
 """What the character at the place of an error says about its cause."""
 
@@ -81,15 +82,20 @@ def _syntax(text: str, start: int, end: int, found: Scan, line: int) -> Broken:
     """The reason with its place: the column, and the line where it is not the row's first."""
     if _is_cut(text, start, end, found):
         return Broken(
-            "the file ends within this row, without a newline: it was not written or copied to its end", "D108"
+            say("the file ends within this row, without a newline: it was not written or copied to its end"), "D108"
         )
     if found.stopped_at is None:
         return Broken(found.reason or "", found.code)
     at = min(found.stopped_at, len(text))
     below = text.count("\n", start, at)
-    where = f"line {line + below}, column" if below else "column"
-    hint = next((f"; {hint}" for sign, hint in _HINTS if sign.match(text, at)), "")
-    return Broken(f"not JSON: {found.reason} ({where} {_column(text, at) + 1}){hint}")
+    column = _column(text, at) + 1
+    place = (
+        say("line {line}, column {column}", line=line + below, column=column)
+        if below
+        else say("column {column}", column=column)
+    )
+    hint = next((say("; {hint}", hint=hint) for sign, hint in _HINTS if sign.match(text, at)), "")
+    return Broken(say("not JSON: {reason} ({place}){hint}", reason=found.reason, place=place, hint=hint))
 
 
 def _is_cut(text: str, start: int, end: int, found: Scan) -> bool:
@@ -125,9 +131,9 @@ def _judged(found: Scan, rest: str = "") -> dict[str, Any] | Broken:
     if found.reason is not None:
         return Broken(found.reason, found.code)
     if not isinstance(found.value, dict):
-        return Broken(f"a row is an object, found {kind_of(found.value)}")
+        return Broken(say("a row is an object, found {found}", found=kind_of(found.value)))
     if rest:
-        return Broken(f"text after the object: {excerpt(rest)!r}; one row per line")
+        return Broken(say("text after the object: {rest!r}; one row per line", rest=excerpt(rest)))
     return found.value
 
 
@@ -150,24 +156,29 @@ def read_array(text: str) -> Iterator[Item]:
         line = lines.number(start)
         if text[start] == "]":
             if comma == "comma":
-                yield line, Broken("a comma before the closing bracket of the array")
+                yield line, Broken(say("a comma before the closing bracket of the array"))
             if after := _INK.search(text, start + 1):
                 found_text = excerpt(text[after.start() :][:80])
-                yield lines.number(after.start()), Broken(f"text after the array: {found_text!r}")
+                yield lines.number(after.start()), Broken(say("text after the array: {text!r}", text=found_text))
             return
         found = scan(text, start)
         if found.end is None:
             position = _resume(text, start, start)
-            lost = "; the rest of the array cannot be read" if position == len(text) else ""
+            lost = position == len(text)
             broken = _lost(text, start, position) or _syntax(text, start, position, found, line)
-            yield line, replace(broken, reason=broken.reason + lost)
             if lost:
+                reason = say("{reason}; the rest of the array cannot be read", reason=broken.reason)
+                yield line, replace(broken, reason=reason)
                 return
+            yield line, broken
             comma = "opening"
             continue
-        missing = Broken("a comma is missing before this row") if comma == "none" else None
+        missing = Broken(say("a comma is missing before this row")) if comma == "none" else None
         yield line, not_utf8(text, start, found.end) or missing or _judged(found)
         separator = _INK.search(text, found.end)
         comma = "comma" if separator and separator[0] == "," else "none"
         position = separator.end() if separator and comma == "comma" else found.end
-    yield first, Broken("the array that opens here is never closed; write a ] at its end, if nothing is missing there")
+    yield (
+        first,
+        Broken(say("the array that opens here is never closed; write a ] at its end, if nothing is missing there")),
+    )

@@ -18,6 +18,7 @@ from exactune.data.read import RawRow, ReadFile, read_file
 from exactune.data.recognise import recognise
 from exactune.data.words import count
 from exactune.errors import ConfigError, DataError
+from exactune.language import Text, join, say
 from exactune.rules import Finding
 from exactune.types import Example, Splits
 
@@ -97,9 +98,9 @@ def load(config: Config, base: Path, known: Mapping[str, str] | None = None) -> 
     """
     data = config.data
     if not data.train:
-        raise ConfigError("`data.train` names no file. Write `data: {train: train.jsonl}`.")
+        raise ConfigError(say("`data.train` names no file. Write `data: {train: train.jsonl}`."))
     if wrong := check_columns(data.columns):
-        raise ConfigError(f"`data.columns`: {wrong}. For example {{input: sentence, output: label}}.")
+        raise ConfigError(say("`data.columns`: {wrong}. For example {{input: sentence, output: label}}.", wrong=wrong))
     named = {"train": data.train, "eval": data.eval, "test": data.test, "mix": [source.path for source in data.mix]}
     read = _read_all(find_files(named, base), data.columns, data.instruction, known or {})
     rejected = findings_of(problem for part in read for problem in part.problems)
@@ -107,8 +108,10 @@ def load(config: Config, base: Path, known: Mapping[str, str] | None = None) -> 
     pairs = sum(example.rejected is not None for example in train)
     if pairs and config.training.method == "sft":
         notes.append(
-            f"{count(pairs, 'preference pair')}: supervised fine-tuning learns the chosen answers and leaves the "
-            "rejected ones aside."
+            say(
+                "{pairs}: supervised fine-tuning learns the chosen answers and leaves the rejected ones aside.",
+                pairs=count(pairs, "preference pair"),
+            )
         )
     staying = len(train) if data.eval else round(len(train) * (1 - data.eval_fraction))
     staying = min(staying, data.limit.get("train", staying))
@@ -132,7 +135,7 @@ def load_paths(paths: Sequence[str]) -> Loaded:
         ConfigError: Two paths lead to one file under different splits.
     """
     if not paths:
-        raise DataError("No data file named. Name a JSONL, CSV, TSV or Parquet file.")
+        raise DataError(say("No data file named. Name a JSONL, CSV, TSV or Parquet file."))
     read = _read_all(name_files(paths), {}, "", {})
     return Loaded(
         Splits(_of(read, "train"), _of(read, "eval"), _of(read, "test")),
@@ -150,16 +153,19 @@ def _of(read: Sequence[_FileRows], split: str) -> tuple[Example, ...]:
 
 def _notes(read: Sequence[_FileRows]) -> list[str]:
     """What was decided: the same columns of several files in one sentence."""
-    recognised: dict[str, list[str]] = {}
+    recognised: dict[Text, list[str]] = {}
     for part in read:
         if part.columns:
             recognised.setdefault(_taken(part.columns), []).append(part.file.shown)
-    taken = [f"{', '.join(names)}: {what}; set data.columns to choose otherwise." for what, names in recognised.items()]
+    taken: list[str] = [
+        say("{files}: {what}; set data.columns to choose otherwise.", files=join(", ", names), what=what)
+        for what, names in recognised.items()
+    ]
     return taken + [note for part in read for note in part.notes]
 
 
-def _taken(columns: Mapping[str, str]) -> str:
-    return f"took `{columns['input']}` as the input and `{columns['output']}` as the answer"
+def _taken(columns: Mapping[str, str]) -> Text:
+    return say("took `{input}` as the input and `{output}` as the answer", **columns)
 
 
 def _train_columns(read: Sequence[_FileRows]) -> Mapping[str, str]:
@@ -235,8 +241,9 @@ def _convert(
     formats = Counter(example.format for example in examples).most_common()
     total = len(read.rows) + len(read.broken)
     info = FileInfo(file.shown, file.split, total, read.sha256, "+".join(name for name, _ in formats))
-    mixed = ", ".join(f"{name} ({number:,})" for name, number in formats)
-    notes = (f"{file.shown} mixes formats: {mixed}.",) if len(formats) > 1 else ()
+    mixed = join(", ", (f"{name} ({number:,})" for name, number in formats))
+    mixes = say("{file} mixes formats: {formats}.", file=file.shown, formats=mixed)
+    notes = (mixes,) if len(formats) > 1 else ()
     noticed = () if read.encoding == "UTF-8" else (encoding_finding(file.shown, read.encoding, guessed=read.guessed),)
     return _FileRows(file, info, _distinct(examples), tuple(problems), notes, noticed, recognised)
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 from exactune.data.words import count
+from exactune.language import say
 from exactune.types import Example
 
 __all__ = ["sample_mix"]
@@ -28,7 +29,13 @@ def sample_mix(
     """
     wanted = round(ratio * train_rows)
     if len(source) < wanted:
-        note = f"{name}: {count(len(source), 'row')} mixed in, all it has; a ratio of {ratio:g} asks for {wanted:,}."
+        note = say(
+            "{name}: {rows} mixed in, all it has; a ratio of {ratio:g} asks for {wanted:,}.",
+            name=name,
+            rows=count(len(source), "row"),
+            ratio=ratio,
+            wanted=wanted,
+        )
         return tuple(source), note
     picked = sorted(random.Random(f"{seed} {name}").sample(range(len(source)), wanted))
     return tuple(source[index] for index in picked), None

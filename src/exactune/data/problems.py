@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from exactune.data.words import count
+from exactune.language import Text, join, say
 from exactune.rules import Finding, Severity
 from exactune.types import Location
 
@@ -27,59 +28,70 @@ class Kind:
     """
 
     name: str
-    what: str
-    fix: str
+    what: Text
+    fix: Text
 
 
 KINDS: Mapping[str, Kind] = {
     "D101": Kind(
         "unreadable-row",
-        "cannot be read",
-        "Write each row as one strict JSON object, or quote the CSV fields; the reason beside each place says what is "
-        "wrong there.",
+        say("cannot be read"),
+        say(
+            "Write each row as one strict JSON object, or quote the CSV fields; the reason beside each place says "
+            "what is wrong there."
+        ),
     ),
     "D102": Kind(
         "unknown-format",
-        "in no known format",
-        "Use one of the formats chat, sharegpt, prompt_completion, instruction, query_response, text_label, "
-        "preference, or name your columns: `data: {columns: {input: sentence, output: label}}`.",
+        say("in no known format"),
+        say(
+            "Use one of the formats chat, sharegpt, prompt_completion, instruction, query_response, text_label, "
+            "preference, or name your columns: `data: {columns: {input: sentence, output: label}}`."
+        ),
     ),
     "D103": Kind(
         "wrong-roles",
-        "with turns in a wrong order",
-        "Write at most one system turn, first, then user and assistant turns, and tool turns behind the assistant turn "
-        "that calls them; the last assistant turn is the answer.",
+        say("with turns in a wrong order"),
+        say(
+            "Write at most one system turn, first, then user and assistant turns, and tool turns behind the assistant "
+            "turn that calls them; the last assistant turn is the answer."
+        ),
     ),
     "D104": Kind(
         "no-answer",
-        "without an answer",
-        "Add the answer as the last assistant turn, `output`, `completion`, `response` or `label`, or remove the row.",
+        say("without an answer"),
+        say(
+            "Add the answer as the last assistant turn, `output`, `completion`, `response` or `label`, or remove the "
+            "row."
+        ),
     ),
     "D105": Kind(
         "empty-answer",
-        "with an empty answer",
-        "Write what the model should say; where nothing is to be found, an explicit answer such as `{}`, `[]` or a "
-        "label of its own.",
+        say("with an empty answer"),
+        say(
+            "Write what the model should say; where nothing is to be found, an explicit answer such as `{}`, `[]` or a "
+            "label of its own."
+        ),
     ),
     "D106": Kind(
         "empty-prompt",
-        "with an empty prompt",
-        "Add the input text, or remove the row.",
+        say("with an empty prompt"),
+        say("Add the input text, or remove the row."),
     ),
     "D107": Kind(
         "file-encoding",
-        "with bytes that are no text",
-        "Save the file as UTF-8 from the program that made it, or take it again from its source.",
+        say("with bytes that are no text"),
+        say("Save the file as UTF-8 from the program that made it, or take it again from its source."),
     ),
     "D108": Kind(
         "cut-last-line",
-        "cut off by the end of the file",
-        "Copy or download the file again, or remove its last line.",
+        say("cut off by the end of the file"),
+        say("Copy or download the file again, or remove its last line."),
     ),
     "D109": Kind(
         "duplicate-keys",
-        "with two values for one key",
-        "Keep the value that is meant, or rename one of the keys.",
+        say("with two values for one key"),
+        say("Keep the value that is meant, or rename one of the keys."),
     ),
 }
 
@@ -115,14 +127,20 @@ def findings_of(problems: Iterable[Problem], shown: int = 3) -> tuple[Finding, .
     findings = []
     for code, group in sorted(by_code.items()):
         kind = KINDS[code]
-        named = "; ".join(f"{problem.location}: {problem.reason}" for problem in group[:shown])
-        more = f"; and {len(group) - shown:,} more" if len(group) > shown else ""
+        named = join("; ", (say("{place}: {reason}", place=one.location, reason=one.reason) for one in group[:shown]))
+        more = say("; and {more:,} more", more=len(group) - shown) if len(group) > shown else ""
         findings.append(
             Finding(
                 code,
                 kind.name,
                 Severity.ERROR,
-                f"{count(len(group), 'row')} {kind.what}: {named}{more}",
+                say(
+                    "{rows} {what}: {named}{more}",
+                    rows=count(len(group), "row"),
+                    what=kind.what,
+                    named=named,
+                    more=more,
+                ),
                 kind.fix,
                 {"reasons": [problem.reason for problem in group]},
                 None,
@@ -135,12 +153,19 @@ def findings_of(problems: Iterable[Problem], shown: int = 3) -> tuple[Finding, .
 def encoding_finding(file: str, encoding: str, *, guessed: bool) -> Finding:
     """That a file was read in another encoding than UTF-8; a warning where the encoding was told from the text."""
     kind = KINDS["D107"]
-    how = "told from its characters: look whether its texts read well" if guessed else "as its first bytes say"
+    how = (
+        say("told from its characters: look whether its texts read well") if guessed else say("as its first bytes say")
+    )
     return Finding(
         "D107",
         kind.name,
         Severity.WARNING if guessed else Severity.INFO,
-        f"{file} is {encoding}, not UTF-8 ({how}); it was read as such and nothing was lost",
+        say(
+            "{file} is {encoding}, not UTF-8 ({how}); it was read as such and nothing was lost",
+            file=file,
+            encoding=encoding,
+            how=how,
+        ),
         kind.fix,
         {"encoding": encoding},
         None,

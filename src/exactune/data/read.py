@@ -15,6 +15,7 @@ from exactune.data.json_rows import is_array, read_array, read_objects
 from exactune.data.rows import Broken, BrokenRow, Item, RawRow
 from exactune.data.table_rows import DELIMITERS, read_table
 from exactune.errors import DataError
+from exactune.language import Text, say
 from exactune.types import Location
 
 __all__ = ["BrokenRow", "FileKind", "RawRow", "ReadFile", "collected", "read_bytes", "read_file"]
@@ -22,8 +23,8 @@ __all__ = ["BrokenRow", "FileKind", "RawRow", "ReadFile", "collected", "read_byt
 FileKind = Literal["jsonl", "json", "csv", "tsv", "parquet", "dataset"]
 
 _OTHER_KINDS = {
-    b"PK\x03\x04": "an Excel or zip file. Save the sheet as CSV (UTF-8)",
-    b"\x1f\x8b": "a gzip file. Unpack it first",
+    b"PK\x03\x04": say("an Excel or zip file. Save the sheet as CSV (UTF-8)"),
+    b"\x1f\x8b": say("a gzip file. Unpack it first"),
 }
 
 
@@ -70,13 +71,13 @@ def read_bytes(data: bytes, shown: str) -> ReadFile:
     """
     for magic, found in _OTHER_KINDS.items():
         if data.startswith(magic):
-            raise DataError(f"{shown}: this is {found}.")
+            raise DataError(say("{shown}: this is {found}.", shown=shown, found=found))
     digest = hashlib.sha256(data).hexdigest()
     if data.startswith(b"PAR1"):
         return collected(read_parquet(data, shown), shown, "parquet", digest)
     decoded = decode(data)
     if not decoded.text.strip():
-        raise DataError(f"{shown}: the file is empty. Write one row per line.")
+        raise DataError(say("{shown}: the file is empty. Write one row per line.", shown=shown))
     kind, items = _parsed(decoded.text, shown)
     return collected(items, shown, kind, digest, decoded)
 
@@ -103,7 +104,7 @@ def collected(
         DataError: There are no rows in it.
     """
     if not items:
-        raise DataError(f"{shown}: no rows in it. Write one row per line.")
+        raise DataError(say("{shown}: no rows in it. Write one row per line.", shown=shown))
     return ReadFile(
         tuple(RawRow(found, Location(shown, line)) for line, found in items if isinstance(found, dict)),
         tuple(_broken(found, shown, line, decoded) for line, found in items if isinstance(found, Broken)),
@@ -116,19 +117,33 @@ def collected(
 
 def _broken(found: Broken, shown: str, line: int, decoded: Decoded) -> BrokenRow:
     # What read the row does not know what the bytes were taken for.
-    reason = found.reason.replace("not UTF-8", f"not {decoded.encoding}", 1) if found.code == "D107" else found.reason
+    reason = found.reason
+    if found.code == "D107" and isinstance(reason, Text) and isinstance(reason.values, dict):
+        reason = say(reason.template, **{**reason.values, "encoding": decoded.encoding})
     return BrokenRow(reason, Location(shown, line), found.code)
 
 
 def _bytes(path: Path, shown: str) -> bytes:
     if path.is_dir():
-        raise DataError(f"{shown} is a folder. Name the files in it, or a glob such as {shown.rstrip('/')}/*.jsonl.")
+        raise DataError(
+            say(
+                "{shown} is a folder. Name the files in it, or a glob such as {folder}/*.jsonl.",
+                shown=shown,
+                folder=shown.rstrip("/"),
+            )
+        )
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise DataError(f"{shown}: no such file. Check the path.") from error
+        raise DataError(say("{shown}: no such file. Check the path.", shown=shown)) from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{shown}: cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        raise DataError(
+            say(
+                "{shown}: cannot be read: {reason}.",
+                shown=shown,
+                reason=Text(getattr(error, "strerror", None) or str(error)),
+            )
+        ) from error
 
 
 def _is_json(text: str) -> bool:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from exactune.language import say
 from exactune.types import Location
 
 __all__ = ["MARKS", "Broken", "BrokenRow", "Item", "RawRow", "not_utf8"]
@@ -66,4 +67,7 @@ def not_utf8(text: str, start: int = 0, end: int | None = None) -> Broken | None
     match = _MARKED.search(text, start, len(text) if end is None else end)
     if match is None:
         return None
-    return Broken(f"not UTF-8: byte 0x{ord(match[0]) - 0xDC00:02X}; save the file as UTF-8", "D107")
+    return Broken(
+        say("not {encoding}: byte 0x{byte:02X}; save the file as UTF-8", encoding="UTF-8", byte=ord(match[0]) - 0xDC00),
+        "D107",
+    )

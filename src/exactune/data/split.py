@@ -9,6 +9,7 @@ from exactune.data.expand import expand
 from exactune.data.normalise import normalise
 from exactune.data.words import count
 from exactune.errors import DataError
+from exactune.language import say
 from exactune.types import Example
 
 __all__ = ["answers_recur", "hold_out", "stratified_slice"]
@@ -61,8 +62,12 @@ def hold_out(
     groups = _groups(examples)
     if len(groups) < 2:
         raise DataError(
-            f"{count(len(examples), 'training row')} with {count(len(groups), 'different input')} cannot be split into "
-            "training and eval rows. Add rows, or name an eval file with `data.eval`."
+            say(
+                "{training_rows} with {different_inputs} cannot be split into training and eval rows. "
+                "Add rows, or name an eval file with `data.eval`.",
+                training_rows=count(len(examples), "training row"),
+                different_inputs=count(len(groups), "different input"),
+            )
         )
     chance = random.Random(seed)
     strata = _strata(examples, groups)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from exactune.data.words import excerpt
+from exactune.language import Text, say
 
 __all__ = ["Scan", "scan"]
 
@@ -50,25 +51,25 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Refused(f'key "{excerpt(twice)}" stands twice in one object', "D109")
+        raise _Refused(say('key "{key}" stands twice in one object', key=excerpt(twice)), "D109")
     return value
 
 
 def _constant(name: str) -> NoReturn:
-    raise _Refused(f"{name} is not JSON; write null or a text")
+    raise _Refused(say("{name} is not JSON; write null or a text", name=name))
 
 
 def _integer(digits: str) -> int:
     # Python itself refuses at a limit that a caller can change; ours is fixed.
     if len(digits) > MAX_DIGITS:
-        raise _Refused(f"a number of {len(digits):,} digits; write it as a text")
+        raise _Refused(say("a number of {digits:,} digits; write it as a text", digits=len(digits)))
     return int(digits)
 
 
 def _float(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise _Refused(f"number {excerpt(digits, 20)} is out of range; write it as a text")
+        raise _Refused(say("number {digits} is out of range; write it as a text", digits=excerpt(digits, 20)))
     return number
 
 
@@ -84,9 +85,9 @@ def scan(text: str, start: int) -> Scan:
     try:
         value, end = _STRICT.raw_decode(text, start)
     except json.JSONDecodeError as error:
-        return Scan(reason=error.msg, stopped_at=error.pos)
+        return Scan(reason=Text(error.msg), stopped_at=error.pos)
     except RecursionError:
-        return Scan(reason=f"nested more than {MAX_DEPTH} levels deep")
+        return Scan(reason=say("nested more than {levels} levels deep", levels=MAX_DEPTH))
     except _Refused as refusal:
         return Scan(reason=str(refusal), end=_end(text, start), code=refusal.code)
     return Scan(value, _fault(value, text, start, end), end)
@@ -108,7 +109,7 @@ def _fault(value: Any, text: str, start: int, end: int) -> str | None:
     while level:
         depth += 1
         if depth > MAX_DEPTH + 1:
-            return f"nested more than {MAX_DEPTH} levels deep"
+            return say("nested more than {levels} levels deep", levels=MAX_DEPTH)
         below: list[Any] = []
         for node in level:
             if isinstance(node, dict):
@@ -116,6 +117,8 @@ def _fault(value: Any, text: str, start: int, end: int) -> str | None:
             elif isinstance(node, list):
                 below += node
             elif isinstance(node, str) and (half := _SURROGATE.search(node)):
-                return f"half a surrogate pair (\\u{ord(half[0]):04x}) is not a character; write the whole pair"
+                return say(
+                    "half a surrogate pair (\\u{code:04x}) is not a character; write the whole pair", code=ord(half[0])
+                )
         level = below
     return None

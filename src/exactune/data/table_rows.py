@@ -10,15 +10,16 @@ from typing import Any
 from exactune.data.rows import Broken, Item, not_utf8
 from exactune.data.words import count, excerpt
 from exactune.errors import DataError
+from exactune.language import say
 
 __all__ = ["DELIMITERS", "read_table"]
 
-DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+DELIMITERS = {",": say("a comma"), ";": say("a semicolon"), "\t": say("a tab")}
 _LARGEST_FIELD = 2**31 - 1
 _REASONS = {
-    "unexpected end of data": "a quote is opened here and never closed",
-    "expected after": "text after a closing quote; double the quotes inside a quoted field",
-    "new-line character": "a bare carriage return; quote the field",
+    "unexpected end of data": say("a quote is opened here and never closed"),
+    "expected after": say("text after a closing quote; double the quotes inside a quoted field"),
+    "new-line character": say("a bare carriage return; quote the field"),
 }
 
 
@@ -39,7 +40,9 @@ def read_table(text: str, shown: str) -> tuple[str, list[Item]]:
     finally:
         csv.field_size_limit(limit)
     if not items:
-        raise DataError(f"{shown}: a header ({', '.join(header)}) without rows. Add rows below it.")
+        raise DataError(
+            say("{shown}: a header ({names}) without rows. Add rows below it.", shown=shown, names=", ".join(header))
+        )
     return delimiter, items
 
 
@@ -73,8 +76,12 @@ def _delimiter(lines: list[str], shown: str) -> str:
     if not best:
         first = next(line for line in lines if line.strip())
         raise DataError(
-            f"{shown}: neither JSON nor a table: the first line is {excerpt(first)!r}. Write one JSON object per line, "
-            "or a CSV/TSV file whose first line names the columns."
+            say(
+                "{shown}: neither JSON nor a table: the first line is {first!r}. Write one JSON object "
+                "per line, or a CSV/TSV file whose first line names the columns.",
+                shown=shown,
+                first=excerpt(first),
+            )
         )
     return best
 
@@ -82,15 +89,31 @@ def _delimiter(lines: list[str], shown: str) -> str:
 def _header(record: tuple[int, list[str] | str], shown: str) -> list[str]:
     line, fields = record
     if isinstance(fields, str):
-        raise DataError(f"{shown}:{line}: the header cannot be read: {fields}.")
+        raise DataError(
+            say("{shown}:{line}: the header cannot be read: {reason}.", shown=shown, line=line, reason=fields)
+        )
     if reason := not_utf8("".join(fields)):
-        raise DataError(f"{shown}:{line}: the header is {reason.reason}.")
+        raise DataError(say("{shown}:{line}: the header is {reason}.", shown=shown, line=line, reason=reason.reason))
     names = [name.strip() for name in fields]
     if "" in names:
-        raise DataError(f"{shown}:{line}: column {names.index('') + 1} has no name in the header. Name or remove it.")
+        raise DataError(
+            say(
+                "{shown}:{line}: column {number} has no name in the header. Name or remove it.",
+                shown=shown,
+                line=line,
+                number=names.index("") + 1,
+            )
+        )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise DataError(f"{shown}:{line}: two columns are named {twice!r} in the header. Rename one.")
+        raise DataError(
+            say(
+                "{shown}:{line}: two columns are named {twice!r} in the header. Rename one.",
+                shown=shown,
+                line=line,
+                twice=twice,
+            )
+        )
     return names
 
 
@@ -100,6 +123,12 @@ def _row(header: list[str], fields: list[str] | str, delimiter: str) -> dict[str
     if reason := not_utf8("".join(fields)):
         return reason
     if len(fields) != len(header):
-        found = f"{count(len(fields), 'field')}, the header has {len(header)}"
-        return Broken(f"{found}; quote a field that holds {DELIMITERS[delimiter]}")
+        return Broken(
+            say(
+                "{fields}, the header has {header}; quote a field that holds {delimiter}",
+                fields=count(len(fields), "field"),
+                header=len(header),
+                delimiter=DELIMITERS[delimiter],
+            )
+        )
     return dict(zip(header, fields, strict=True))

@@ -15,6 +15,7 @@ from typing import Any
 
 from exactune.data.problems import RowError
 from exactune.data.words import excerpt, kind_of
+from exactune.language import say
 from exactune.types import Message
 
 __all__ = ["calls_text", "with_tools"]
@@ -45,7 +46,10 @@ def _call(call: Any, where: str) -> dict[str, Any]:
     """``{"name", "arguments"}`` of ``{"function": {"name", "arguments"}}`` or of such an object itself."""
     inner = call.get("function", call) if isinstance(call, Mapping) else call
     if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
-        raise RowError("D102", f"{where} has a tool call without a `name`: {excerpt(json.dumps(call), 60)}")
+        raise RowError(
+            "D102",
+            say("{where} has a tool call without a `name`: {call}", where=where, call=excerpt(json.dumps(call), 60)),
+        )
     arguments = inner.get("arguments", {})
     if isinstance(arguments, str):
         # The usual interface carries arguments as JSON text; what is no JSON stays the text it is.
@@ -58,7 +62,9 @@ def _json(text: str, name: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise RowError("D102", f"`{name}` is a list or its JSON text, found {excerpt(text)!r}") from error
+        raise RowError(
+            "D102", say("`{name}` is a list or its JSON text, found {text!r}", name=name, text=excerpt(text))
+        ) from error
 
 
 def with_tools(prompt: Sequence[Message], tools: Any) -> tuple[Message, ...]:
@@ -73,7 +79,9 @@ def with_tools(prompt: Sequence[Message], tools: Any) -> tuple[Message, ...]:
         return tuple(prompt)
     tools = [tools] if isinstance(tools, Mapping) else tools
     if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
-        raise RowError("D102", f"`tools` is a list of objects or its JSON text, found {kind_of(tools)}")
+        raise RowError(
+            "D102", say("`tools` is a list of objects or its JSON text, found {found}", found=kind_of(tools))
+        )
     # The wrapper {"type": "function", "function": {…}} says nothing that the list does not.
     specs = [tool["function"] if isinstance(tool.get("function"), Mapping) else tool for tool in tools]
     text = f"{HEADING}{json.dumps(specs, ensure_ascii=False)}\n{INSTRUCTION}"

@@ -12,6 +12,7 @@ from typing import Any
 from exactune.data.problems import RowError
 from exactune.data.tools import calls_text
 from exactune.data.words import excerpt, kind_of
+from exactune.language import say
 from exactune.types import Message, Role
 
 __all__ = ["ROLES", "Turn", "answer_text", "from_json_text", "is_messages", "prompt_text", "read_turns", "split_answer"]
@@ -62,7 +63,7 @@ def prompt_text(value: Any, name: str) -> str:
     if isinstance(value, list):
         return _joined_parts(value, name)
     if isinstance(value, dict):
-        raise RowError("D102", f"{name} is a text, found an object")
+        raise RowError("D102", say("{name} is a text, found an object", name=name))
     return json.dumps(value)
 
 
@@ -82,10 +83,19 @@ def _joined_parts(parts: Sequence[Any], name: str) -> str:
     texts = []
     for part in parts:
         if not isinstance(part, dict):
-            raise RowError("D102", f"{name} is a text or a list of text parts, found a list with {kind_of(part)}")
+            raise RowError(
+                "D102",
+                say(
+                    "{name} is a text or a list of text parts, found a list with {found}",
+                    name=name,
+                    found=kind_of(part),
+                ),
+            )
         if part.get("type") != "text" or not isinstance(part.get("text"), str):
             kind = excerpt(str(part.get("type")))
-            raise RowError("D102", f"{name} has a part of type {kind!r}; only text can be used")
+            raise RowError(
+                "D102", say("{name} has a part of type {kind!r}; only text can be used", name=name, kind=kind)
+            )
         texts.append(part["text"])
     return "".join(texts)
 
@@ -111,21 +121,54 @@ def read_turns(value: Any, name: str, role_key: str = "role", content_key: str =
     """
     value = from_json_text(value)
     if not isinstance(value, list):
-        raise RowError("D102", f"`{name}` is a list of messages, found {kind_of(value)}")
+        raise RowError("D102", say("`{name}` is a list of messages, found {found}", name=name, found=kind_of(value)))
     turns = []
     for number, message in enumerate(value):
         where = f"{name}[{number}]"
         if not isinstance(message, dict):
             found = kind_of(message)
-            raise RowError("D102", f"{where} is an object with `{role_key}` and `{content_key}`, found {found}")
+            raise RowError(
+                "D102",
+                say(
+                    "{where} is an object with `{role_key}` and `{content_key}`, found {found}",
+                    where=where,
+                    role_key=role_key,
+                    content_key=content_key,
+                    found=found,
+                ),
+            )
         role = message.get(role_key)
         if role_key not in message:
-            raise RowError("D102", f"{where} has no `{role_key}`; its keys are {_names(message)}")
+            raise RowError(
+                "D102",
+                say(
+                    "{where} has no `{key}`; its keys are {names}",
+                    where=where,
+                    key=role_key,
+                    names=_names(message),
+                ),
+            )
         if not isinstance(role, str) or role not in ROLES:
-            raise RowError("D103", f"{where} has the unknown role {excerpt(str(role))!r}; known: {', '.join(ROLES)}")
+            raise RowError(
+                "D103",
+                say(
+                    "{where} has the unknown role {role!r}; known: {names}",
+                    where=where,
+                    role=excerpt(str(role)),
+                    names=", ".join(ROLES),
+                ),
+            )
         calls = calls_text(message, where)
         if content_key not in message and not calls:
-            raise RowError("D102", f"{where} has no `{content_key}`; its keys are {_names(message)}")
+            raise RowError(
+                "D102",
+                say(
+                    "{where} has no `{key}`; its keys are {names}",
+                    where=where,
+                    key=content_key,
+                    names=_names(message),
+                ),
+            )
         turns.append(Turn(ROLES[role], _with_calls(message.get(content_key), calls, where)))
     return turns
 
@@ -139,7 +182,7 @@ def _with_calls(content: Any, calls: str, where: str) -> Any:
 
 
 def _names(mapping: Mapping[str, Any]) -> str:
-    return excerpt(", ".join(f"`{name}`" for name in mapping), 120) or "none"
+    return excerpt(", ".join(f"`{name}`" for name in mapping), 120) or say("none")
 
 
 def split_answer(turns: Sequence[Turn]) -> tuple[tuple[Message, ...], str]:
@@ -149,18 +192,18 @@ def split_answer(turns: Sequence[Turn]) -> tuple[tuple[Message, ...], str]:
         RowError: The conversation does not end with an answer, its turns are out of order, or a side is empty.
     """
     if not turns or turns[-1].role != "assistant":
-        found = turns[-1].role if turns else "no turns"
-        raise RowError("D104", f"the last turn is the answer (assistant), found {found}")
+        found = turns[-1].role if turns else say("no turns")
+        raise RowError("D104", say("the last turn is the answer (assistant), found {found}", found=found))
     _check_order([turn.role for turn in turns])
     *before, last = turns
     if last.content is None:
-        raise RowError("D104", "the last assistant turn has the content null")
+        raise RowError("D104", say("the last assistant turn has the content null"))
     prompt = tuple(Message(turn.role, _text_of(turn)) for turn in before)
-    answer = _joined_parts(last.content, "the answer") if _is_parts(last.content) else answer_text(last.content)
+    answer = _joined_parts(last.content, say("the answer")) if _is_parts(last.content) else answer_text(last.content)
     if not answer.strip():
-        raise RowError("D105", "the answer is empty")
+        raise RowError("D105", say("the answer is empty"))
     if not any(message.content.strip() for message in prompt if message.role == "user"):
-        raise RowError("D106", "no user turn has any text")
+        raise RowError("D106", say("no user turn has any text"))
     return (prompt if prompt[0].role == "system" else (Message("system", ""), *prompt)), answer
 
 
@@ -168,17 +211,17 @@ def _text_of(turn: Turn) -> str:
     """The text of a turn before the answer; what a tool gives back, or an assistant said, may be any JSON value."""
     if turn.role in ("tool", "assistant") and isinstance(turn.content, (dict, list)) and not _is_parts(turn.content):
         return answer_text(turn.content)
-    return prompt_text(turn.content, f"the {turn.role} turn")
+    return prompt_text(turn.content, say("the {role} turn", role=turn.role))
 
 
 def _check_order(roles: Sequence[str]) -> None:
     if roles.count("system") > 1:
-        raise RowError("D103", "two system turns; join them")
+        raise RowError("D103", say("two system turns; join them"))
     if "system" in roles[1:]:
-        raise RowError("D103", "the system turn is not the first")
+        raise RowError("D103", say("the system turn is not the first"))
     if "user" not in roles or roles.index("assistant") < roles.index("user"):
-        raise RowError("D103", "an assistant turn stands before any user turn")
+        raise RowError("D103", say("an assistant turn stands before any user turn"))
     if ("assistant", "assistant") in pairwise(roles):
-        raise RowError("D103", "two assistant turns in a row; join them or add the user turn between")
+        raise RowError("D103", say("two assistant turns in a row; join them or add the user turn between"))
     if any(role == "tool" and before not in ("assistant", "tool") for before, role in pairwise(roles)):
-        raise RowError("D103", "a tool turn without the assistant turn before it that calls the tool")
+        raise RowError("D103", say("a tool turn without the assistant turn before it that calls the tool"))

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from exactune.language import Text, count, join, say
 from exactune.types import Location
 
 __all__ = ["count", "excerpt", "kind_of", "places", "unique"]
 
-_KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+_KINDS = {
+    dict: say("an object"),
+    list: say("a list"),
+    str: say("a text"),
+    bool: say("true or false"),
+    type(None): say("null"),
+}
 
 
-def count(number: int, noun: str) -> str:
-    """``1 row``, ``2 rows``, ``2 training rows``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def places(locations: Sequence[Location], limit: int = 3) -> str:
+def places(locations: Sequence[Location], limit: int = 3) -> Text:
     """The first places by name, the others by number."""
-    named = ", ".join(str(place) for place in locations[:limit])
-    return named if len(locations) <= limit else f"{named} and {len(locations) - limit:,} more"
+    named = join(", ", map(str, locations[:limit]))
+    more = len(locations) - limit
+    return say("{named} and {more:,} more", named=named, more=more) if more > 0 else named
 
 
 def unique(locations: Iterable[Location]) -> tuple[Location, ...]:
@@ -34,6 +37,6 @@ def excerpt(text: str, limit: int = 40) -> str:
     return flat if len(flat) <= limit else flat[:limit] + "…"
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: Any) -> Text:
     """What a JSON value is, in words."""
-    return _KINDS.get(type(value), "a number")
+    return _KINDS.get(type(value), say("a number"))

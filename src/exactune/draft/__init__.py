@@ -15,6 +15,7 @@ from exactune.draft.files import name_splits
 from exactune.draft.page import write_page
 from exactune.draft.survey import Survey, look
 from exactune.errors import ConfigError, DataError, ExactuneError
+from exactune.language import Text, say
 from exactune.layers import parse_assignment, resolve
 from exactune.rundir import write_text
 from exactune.types import Patch
@@ -43,12 +44,12 @@ class Draft:
 
     def summary(self) -> Iterator[str]:
         """What was decided, for people."""
-        yield from (f"data    {line}" for line in described_files(self.survey))
-        yield f"task    {self.survey.task.describe()}"
-        yield from (f"tokens  {line}" for line in described_tokens(self.survey))
-        yield f"recipe  {self.survey.recipe.patch.reason}"
-        yield from (f"found   {line}" for line in described_findings(self.survey))
-        yield from (f"unsure  {doubt}" for doubt in self.doubts)
+        yield from (say("data    {note}", note=line) for line in described_files(self.survey))
+        yield say("task    {task}", task=self.survey.task.describe())
+        yield from (say("tokens  {line}", line=line) for line in described_tokens(self.survey))
+        yield say("recipe  {reason}", reason=self.survey.recipe.patch.reason)
+        yield from (say("found   {line}", line=line) for line in described_findings(self.survey))
+        yield from (say("unsure  {doubt}", doubt=str(doubt)) for doubt in self.doubts)
 
 
 def init(
@@ -98,11 +99,17 @@ def init(
 
 def _refuse_place(path: Path, *, overwrite: bool) -> None:
     if path.suffix not in (".yaml", ".yml"):
-        raise ConfigError(f"{path}: a config's name ends in .yaml, which tells it from data. Write {path}.yaml.")
+        raise ConfigError(
+            say("{path}: a config's name ends in .yaml, which tells it from data. Write {path}.yaml.", path=path)
+        )
     if not path.parent.is_dir():
-        raise ConfigError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
+        raise ConfigError(
+            say("{path} cannot be written: there is no folder {parent}. Make it first.", path=path, parent=path.parent)
+        )
     if path.exists() and not overwrite:
-        raise ConfigError(f"{path} is there already. Write another file with -o, or replace it with --overwrite.")
+        raise ConfigError(
+            say("{path} is there already. Write another file with -o, or replace it with --overwrite.", path=path)
+        )
 
 
 def _asked_columns(patches: Sequence[Patch], folder: Path, loaded: Loaded, ask: Ask | None) -> list[Patch]:
@@ -115,7 +122,9 @@ def _asked_columns(patches: Sequence[Patch], folder: Path, loaded: Loaded, ask: 
     if doubts and ask:
         return [Patch(ask(doubt), "answer") for doubt in doubts]
     hint = f"\n{SAY_COLUMNS}" if doubts else ""
-    raise DataError(f"no training row can be used, so there is nothing to write a config for.{hint}", loaded.rejected)
+    raise DataError(
+        say("no training row can be used, so there is nothing to write a config for.{hint}", hint=hint), loaded.rejected
+    )
 
 
 def _settle(patches: list[Patch], folder: Path, known: Sequence[Doubt], ask: Ask | None) -> Survey:
@@ -131,4 +140,6 @@ def _write(path: Path, text: str) -> None:
     try:
         write_text(path, text)
     except OSError as error:
-        raise ExactuneError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise ExactuneError(
+            say("{output} cannot be written: {reason}.", output=path, reason=Text(error.strerror or str(error)))
+        ) from error

@@ -13,12 +13,13 @@ from exactune.data.read import RawRow, read_file
 from exactune.data.turns import answer_text
 from exactune.data.words import excerpt
 from exactune.draft.doubts import Doubt, Option
+from exactune.language import join, say
 from exactune.layers import resolve
 from exactune.types import Patch, Splits
 
 __all__ = ["SAY_COLUMNS", "columns_taken", "columns_unknown", "recognised_columns"]
 
-SAY_COLUMNS = "Say which column is what: --set data.columns='{input: review, output: stars}' with your names."
+SAY_COLUMNS = say("Say which column is what: --set data.columns='{input: review, output: stars}' with your names.")
 
 
 def recognised_columns(patches: Sequence[Patch], folder: Path, loaded: Loaded) -> dict[str, str]:
@@ -44,12 +45,18 @@ def columns_taken(columns: Mapping[str, str], patches: Sequence[Patch], folder: 
     """The doubt about columns that were recognised from their values."""
     rows = _first_rows(patches, folder)
     others = [name for name in rows[0].value if name not in columns.values()]
-    unused = f"; not used: {', '.join(f'`{excerpt(name)}`' for name in others)}" if others else ""
+    listed = join(", ", (f"`{excerpt(name)}`" for name in others))
+    unused = say("; not used: {names}", names=listed) if others else ""
     answers = [columns["output"], *others]
     return Doubt(
-        f"columns: `{columns['input']}` is the input and `{columns['output']}` the answer, by their values{unused}",
-        "If not, correct `data.columns`.",
-        "Which column is the answer?",
+        say(
+            "columns: `{input}` is the input and `{output}` the answer, by their values{unused}",
+            input=columns["input"],
+            output=columns["output"],
+            unused=unused,
+        ),
+        say("If not, correct `data.columns`."),
+        say("Which column is the answer?"),
         tuple(Option(_shown(name, rows), {"data.columns": {**columns, "output": name}}) for name in answers),
         ("data.columns",),
     )
@@ -63,12 +70,12 @@ def columns_unknown(patches: Sequence[Patch], folder: Path, loaded: Loaded) -> l
     names = list(rows[0].value) if rows else []
     if len(names) < 2 or format_of(rows[0].value):
         return []
-    found = "the columns do not tell which of them is the input and which the answer"
+    found = say("the columns do not tell which of them is the input and which the answer")
     return [
         Doubt(found, "", question, tuple(Option(_shown(name, rows), {f"data.columns.{use}": name}) for name in order))
         for use, question, order in (
-            ("input", "Which column is the input?", names),
-            ("output", "Which column is the answer?", [*names[1:], names[0]]),
+            ("input", say("Which column is the input?"), names),
+            ("output", say("Which column is the answer?"), [*names[1:], names[0]]),
         )
     ]
 

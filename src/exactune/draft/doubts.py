@@ -10,6 +10,7 @@ from typing import Any
 from exactune.data.normalise import normalise
 from exactune.data.words import count, excerpt
 from exactune.draft.survey import LENGTH, Survey
+from exactune.language import Text, join, say
 from exactune.layers import flow
 from exactune.tasks import ClassificationTask
 from exactune.tasks.entities import entity_items
@@ -59,7 +60,10 @@ class Doubt:
     about: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.found}. {self.otherwise}".rstrip()
+        if self.otherwise:
+            return say("{found}. {otherwise}", found=self.found, otherwise=self.otherwise)
+        # A note of loading is a whole sentence already.
+        return self.found if self.found.endswith(".") else say("{found}.", found=self.found)
 
 
 def find_doubts(survey: Survey, known: Sequence[Doubt] = ()) -> list[Doubt]:
@@ -70,7 +74,7 @@ def find_doubts(survey: Survey, known: Sequence[Doubt] = ()) -> list[Doubt]:
         known: Doubts about the files and their columns.
     """
     doubts = [doubt for doubt in known if not any(survey.says(path) for path in doubt.about)]
-    doubts += [Doubt(note.rstrip("."), "") for note in survey.loaded.notes]
+    doubts += [Doubt(note, "") for note in survey.loaded.notes]
     finders = _GENERAL if survey.says("task") else (*_ABOUT_TASK, *_GENERAL)
     return [*doubts, *(doubt for finder in finders for doubt in finder(survey))]
 
@@ -83,11 +87,11 @@ def _text_or_labels(survey: Survey) -> Iterator[Doubt]:
         return
     rows = count(len(survey.splits.train), "training row")
     yield Doubt(
-        f"task: {len(answers):,} different answers over {rows}, taken as text",
-        "If they are labels, write `task: {type: classification}`.",
-        f"What are answers like {_named(answers)}?",
-        (Option("text, compared word by word", {"task.type": "text"}),
-         Option("labels of a closed set", {"task.type": "classification"})),
+        say("task: {answers:,} different answers over {rows}, taken as text", answers=len(answers), rows=rows),
+        say("If they are labels, write `task: {type: classification}`."),
+        say("What are answers like {named}?", named=_named(answers)),
+        (Option(say("text, compared word by word"), {"task.type": "text"}),
+         Option(say("labels of a closed set"), {"task.type": "classification"})),
     )  # fmt: skip
 
 
@@ -102,12 +106,12 @@ def _json_or_labels(survey: Survey) -> Iterator[Doubt]:
     if not all(isinstance(text, str) and text.strip() for text in texts) or median(map(len, texts)) >= SHORT:
         return
     yield Doubt(
-        f"task: {len(set(texts)):,} different texts under `{field}` over "
-        f"{count(len(survey.splits.train), 'training row')}, taken as json",
-        f"If they are labels, write `task: {flow({'type': 'classification', 'field': field})}`.",
-        f"What are texts like {_named(list(dict.fromkeys(texts)))} under `{field}`?",
-        (Option("any text", {"task.type": "json"}),
-         Option("labels of a closed set", {"task.type": "classification", "task.field": field})),
+        say("task: {texts:,} different texts under `{field}` over {rows}, taken as json",
+            texts=len(set(texts)), field=field, rows=count(len(survey.splits.train), "training row")),
+        say("If they are labels, write `task: {setting}`.", setting=flow({"type": "classification", "field": field})),
+        say("What are texts like {named} under `{field}`?", named=_named(list(dict.fromkeys(texts))), field=field),
+        (Option(say("any text"), {"task.type": "json"}),
+         Option(say("labels of a closed set"), {"task.type": "classification", "task.field": field})),
     )  # fmt: skip
 
 
@@ -118,11 +122,12 @@ def _json_or_entities(survey: Survey) -> Iterator[Doubt]:
     if survey.task.type != "json" or None in pairs or len(kinds) < 2:
         return
     yield Doubt(
-        f"task: the answers hold texts under {_named(sorted(kinds))}, taken as json, whose fields are compared",
-        "If the texts are spans of the input, write `task: {type: entities}`.",
-        f"What are the texts under {_named(sorted(kinds))}?",
-        (Option("fields of a JSON object", {"task.type": "json"}),
-         Option("named entities, copied from the input", {"task.type": "entities"})),
+        say("task: the answers hold texts under {named}, taken as json, whose fields are compared",
+            named=_named(sorted(kinds))),
+        say("If the texts are spans of the input, write `task: {type: entities}`."),
+        say("What are the texts under {named}?", named=_named(sorted(kinds))),
+        (Option(say("fields of a JSON object"), {"task.type": "json"}),
+         Option(say("named entities, copied from the input"), {"task.type": "entities"})),
     )  # fmt: skip
 
 
@@ -139,8 +144,12 @@ def _twin_labels(survey: Survey) -> Iterator[Doubt]:
     for same in twins.values():
         if len(same) > 1:
             yield Doubt(
-                f"labels: {_named(same)} differ in case or spacing only, taken as {len(same)} labels",
-                "If they are one, write it one way in every row.",
+                say(
+                    "labels: {named} differ in case or spacing only, taken as {labels} labels",
+                    named=_named(same),
+                    labels=len(same),
+                ),
+                say("If they are one, write it one way in every row."),
             )
 
 
@@ -148,9 +157,10 @@ def _rare_labels(survey: Survey) -> Iterator[Doubt]:
     labels = survey.counts if isinstance(survey.task, ClassificationTask) else {}
     once = [label for label, number in labels.items() if number == 1]
     if once:
+        taken = say("a label") if len(once) == 1 else say("labels")
         yield Doubt(
-            f"labels: {_named(once)} in one training row only, taken as {'a label' if len(once) == 1 else 'labels'}",
-            "If misspelled, correct the row; else add rows.",
+            say("labels: {named} in one training row only, taken as {taken}", named=_named(once), taken=taken),
+            say("If misspelled, correct the row; else add rows."),
         )
 
 
@@ -158,8 +168,8 @@ def _numbers(survey: Survey) -> Iterator[Doubt]:
     labels = survey.task.labels if isinstance(survey.task, ClassificationTask) else ()
     if len(labels) > 2 and all(_is_number(label) for label in labels):
         yield Doubt(
-            f"labels: numbers ({_named(sorted(labels, key=float))}), taken as names",
-            "A near miss counts like any other; words instead of numbers are easier to learn.",
+            say("labels: numbers ({named}), taken as names", named=_named(sorted(labels, key=float))),
+            say("A near miss counts like any other; words instead of numbers are easier to learn."),
         )
 
 
@@ -176,11 +186,11 @@ def _errors(survey: Survey) -> Iterator[Doubt]:
     places = {place for finding in survey.errors for place in finding.locations}
     codes = ", ".join(f"{finding.code} {finding.name}" for finding in survey.errors)
     yield Doubt(
-        f"errors in {count(len(places), 'place')} ({codes}), so training stops at them",
-        "Correct the rows, or leave them out with `check: {on_error: skip}`.",
-        f"What is to be done about errors in {count(len(places), 'place')} ({codes})?",
-        (Option("training stops until they are corrected", {"check.on_error": "stop"}),
-         Option("training leaves these rows out and lists them", {"check.on_error": "skip"})),
+        say("errors in {places} ({codes}), so training stops at them", places=count(len(places), "place"), codes=codes),
+        say("Correct the rows, or leave them out with `check: {on_error: skip}`."),
+        say("What is to be done about errors in {places} ({codes})?", places=count(len(places), "place"), codes=codes),
+        (Option(say("training stops until they are corrected"), {"check.on_error": "stop"}),
+         Option(say("training leaves these rows out and lists them"), {"check.on_error": "skip"})),
     )  # fmt: skip
 
 
@@ -188,8 +198,15 @@ def _longer_rows(survey: Survey) -> Iterator[Doubt]:
     if survey.resolved.sources.get(LENGTH) == "init":
         usual, raised = survey.recipe.patch.values[LENGTH], survey.config.training.max_seq_length
         yield Doubt(
-            f"rows are longer than the usual {usual:,} tokens, so `{LENGTH}` is raised to {raised:,}",
-            "If memory does not allow that, remove the line and leave such rows out with `check: {on_error: skip}`.",
+            say(
+                "rows are longer than the usual {usual:,} tokens, so `{key}` is raised to {raised:,}",
+                usual=usual,
+                key=LENGTH,
+                raised=raised,
+            ),
+            say(
+                "If memory does not allow that, remove the line and leave such rows out with `check: {on_error: skip}`."
+            ),
         )
 
 
@@ -197,16 +214,21 @@ def _few_eval_rows(survey: Survey) -> Iterator[Doubt]:
     rows = len(survey.splits.eval)
     if rows < FEW_EVAL_ROWS:
         yield Doubt(
-            f"{count(rows, 'eval row')} choose{'s' * (rows == 1)} the checkpoint, too few for a steady choice",
-            f"Take {FEW_EVAL_ROWS} or more: a larger eval file, or a larger `data.eval_fraction`.",
+            say("1 eval row chooses the checkpoint, too few for a steady choice")
+            if rows == 1
+            else say("{rows} choose the checkpoint, too few for a steady choice", rows=count(rows, "eval row")),
+            say(
+                "Take {rows} or more: a larger eval file, or a larger `data.eval_fraction`.",
+                rows=FEW_EVAL_ROWS,
+            ),
         )
 
 
 def _model(survey: Survey) -> Iterator[Doubt]:
     if survey.unseen:
         yield Doubt(
-            f"model: not looked at, so tokens were not counted ({survey.unseen})",
-            "Run `exactune check` on this file where the model is at hand.",
+            say("model: not looked at, so tokens were not counted ({unseen})", unseen=survey.unseen),
+            say("Run `exactune check` on this file where the model is at hand."),
         )
 
 
@@ -214,6 +236,6 @@ _ABOUT_TASK = (_text_or_labels, _json_or_labels, _json_or_entities, _twin_labels
 _GENERAL = (_errors, _longer_rows, _few_eval_rows, _model)
 
 
-def _named(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - SHOWN:,} more" if len(labels) > SHOWN else ""
-    return ", ".join(f"`{excerpt(label)}`" for label in labels[:SHOWN]) + more
+def _named(labels: Sequence[str]) -> Text:
+    named, more = join(", ", (f"`{excerpt(label)}`" for label in labels[:SHOWN])), len(labels) - SHOWN
+    return say("{named} and {more:,} more", named=named, more=more) if more > 0 else named

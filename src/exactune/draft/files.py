@@ -12,6 +12,7 @@ from typing import Any
 from exactune.data.files import DataFile, name_files, split_of
 from exactune.draft.doubts import Doubt, Option
 from exactune.errors import DataError
+from exactune.language import join, say
 
 __all__ = ["Named", "name_splits"]
 
@@ -55,8 +56,10 @@ def name_splits(paths: Sequence[str], folder: Path) -> Named:
     guesses = _guesses(files)
     splits = {file: file.split for file in files} | guesses
     if "train" not in splits.values():
-        found = ", ".join(f"{file.shown} is for {split}" for file, split in splits.items())
-        raise DataError(f"there is no training file: {found}. Name one, for example train.jsonl.")
+        found = join(
+            ", ", (say("{file} is for {split}", file=file.shown, split=split) for file, split in splits.items())
+        )
+        raise DataError(say("there is no training file: {found}. Name one, for example train.jsonl.", found=found))
     doubts = (_doubt(guesses, splits, folder),) if guesses else ()
     return Named(_data(splits, folder), _name(files), doubts)
 
@@ -70,8 +73,15 @@ def _files_of(path: str) -> list[str]:
     named = [file for file in files if _word_split(file)]
     if not files:
         below = ", ".join(f"{entry}" for entry in entries if entry.is_dir())
-        hint = f"Name one of the folders in it ({below})." if below else "Name the data files."
-        raise DataError(f"{path}: no data file ({', '.join(SUFFIXES)}) lies in this folder. {hint}")
+        hint = say("Name one of the folders in it ({below}).", below=below) if below else say("Name the data files.")
+        raise DataError(
+            say(
+                "{path}: no data file ({names}) lies in this folder. {hint}",
+                path=path,
+                names=", ".join(SUFFIXES),
+                hint=hint,
+            )
+        )
     return [str(file) for file in named or files]
 
 
@@ -97,13 +107,14 @@ def _guesses(files: Sequence[DataFile]) -> dict[DataFile, str]:
 
 
 def _doubt(guesses: Mapping[DataFile, str], splits: Mapping[DataFile, str], folder: Path) -> Doubt:
-    taken = ", ".join(f"{file.shown} as {split} rows" for file, split in guesses.items())
+    taken = join(", ", (say("{file} as {split} rows", file=file.shown, split=split) for file, split in guesses.items()))
+    names = say("its name") if len(guesses) == 1 else say("their names")
     other = _data({**splits, **dict.fromkeys(guesses, "train")}, folder)
     return Doubt(
-        f"files: took {taken} because of {'its name' if len(guesses) == 1 else 'their names'}",
-        "What is to be learned belongs under `data.train`.",
-        "What are they for?",
-        (Option("as their names say", _data(splits, folder)), Option("all for training", other)),
+        say("files: took {taken} because of {names}", taken=taken, names=names),
+        say("What is to be learned belongs under `data.train`."),
+        say("What are they for?"),
+        (Option(say("as their names say"), _data(splits, folder)), Option(say("all for training"), other)),
         ("data.train",),
     )
 

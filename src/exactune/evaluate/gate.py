@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from exactune.language import Text, say
 from exactune.tasks import METRICS
 
 __all__ = ["failed_gates"]
 
 
-def failed_gates(gate: Mapping[str, float], document: Mapping[str, Any]) -> list[str]:
+def failed_gates(gate: Mapping[str, float], document: Mapping[str, Any]) -> list[Text]:
     """One line per gate that the figures do not pass.
 
     Args:
@@ -22,5 +23,7 @@ def failed_gates(gate: Mapping[str, float], document: Mapping[str, Any]) -> list
         found = document["metrics"][name]["value"]
         passed = found >= wanted if METRICS[name] == "max" else found <= wanted
         if not passed:
-            failures.append(f"failed: {name} is {found:.3f}, wanted {wanted:g}")
+            failures.append(
+                say("failed: {metric} is {found:.3f}, wanted {wanted:g}", metric=name, found=found, wanted=wanted)
+            )
     return failures

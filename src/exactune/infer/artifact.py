@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
-from transformers import PreTrainedModel
 
 from exactune.bases import Base, find_base
 from exactune.errors import ModelError, RunError
 from exactune.infer.answers import read_answer
 from exactune.infer.engine import generate
 from exactune.infer.model import load_base, weights_digest
+from exactune.language import say
 from exactune.render.parity import golden, verify
 from exactune.render.template import Template
 from exactune.rundir import read_json, write_json
@@ -145,16 +145,27 @@ def load_artifact(folder: Path) -> Artifact:
         TemplateError: The tokenizer gives other ids than in training.
     """
     if not (folder / CARD).is_file():
-        raise RunError(f"{folder}: no artifact here (it has no {CARD}). The run has not finished its first evaluation.")
+        raise RunError(
+            say(
+                "{folder}: no artifact here (it has no {card}). The run has not finished its first evaluation.",
+                folder=folder,
+                card=CARD,
+            )
+        )
     card = read_json(folder / CARD)
     if card["format"] != FORMAT:
         raise ModelError(
-            f"{folder} has the artifact format {card['format']}; this version reads {FORMAT}. Train again."
+            say(
+                "{folder} has the artifact format {format}; this version reads {ours}. Train again.",
+                folder=folder,
+                format=card["format"],
+                ours=FORMAT,
+            )
         )
     if card["adapter"]:
         base = _base_of(folder, card)
         model, base_template = load_base(base)
-        _same_weights(folder, card, base, model)
+        _same_weights(folder, card, base)
         loaded = PeftModel.from_pretrained(model, folder)
         _same_tensors(folder, loaded)
     else:
@@ -167,11 +178,15 @@ def load_artifact(folder: Path) -> Artifact:
 
 def _base_of(folder: Path, card: Mapping[str, Any]) -> Base:
     try:
-        return find_base(card["base"]["name"])
+        return find_base(card["base"]["name"], card["base"].get("revision"))
     except ModelError as error:
         raise ModelError(
-            f"{folder} is an adapter over `{card['base']['name']}`, and that base is missing. "
-            "Put it back, or train again on another base."
+            say(
+                "{folder} is an adapter over `{name}`, and that base is missing. Put it back, or train "
+                "again on another base.",
+                folder=folder,
+                name=card["base"]["name"],
+            )
         ) from error
 
 
@@ -182,16 +197,28 @@ def _same_tensors(folder: Path, loaded: PeftModel) -> None:
     wanted = set(get_peft_model_state_dict(loaded))
     if stored != wanted:
         raise ModelError(
-            f"{folder}: the adapter has {len(stored)} tensors, {len(stored ^ wanted)} of them missing or unexpected "
-            f"({min(stored ^ wanted)}). Copy it again, or train again."
+            say(
+                "{folder}: the adapter has {tensors} tensors, {wrong} of them missing or unexpected "
+                "({first}). Copy it again, or train again.",
+                folder=folder,
+                tensors=len(stored),
+                wrong=len(stored ^ wanted),
+                first=min(stored ^ wanted),
+            )
         )
 
 
-def _same_weights(folder: Path, card: Mapping[str, Any], base: Base, model: PreTrainedModel) -> None:
+def _same_weights(folder: Path, card: Mapping[str, Any], base: Base) -> None:
     expected = {key: value for key, value in card["base"].items() if key != "name"}
-    found = weights_digest(base, model)
+    found = weights_digest(base)
     if expected != found and any(expected.values()):
         raise ModelError(
-            f"{folder} was trained over other weights of `{base.name}` than are there now: "
-            f"{expected} against {found}. Put the old ones back, or train again."
+            say(
+                "{folder} was trained over other weights of `{name}` than are there now: {expected} "
+                "against {found}. Put the old ones back, or train again.",
+                folder=folder,
+                name=base.name,
+                expected=expected,
+                found=found,
+            )
         )

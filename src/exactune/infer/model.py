@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from exactune.bases import Base
 from exactune.errors import ModelError
+from exactune.language import say
 from exactune.render.hub import hub_options
 from exactune.render.template import Template, model_not_loaded
 
-__all__ = ["context_length", "default_device", "describe_device", "load_base", "weights_digest"]
+__all__ = ["context_length", "default_device", "describe_device", "load_base", "pin", "weights_digest"]
 
 
 def default_device() -> torch.device:
@@ -52,13 +55,19 @@ def load_base(base: Base, *, full: bool = False) -> tuple[PreTrainedModel, Templ
     dtype = torch.float32 if full else default_dtype(device)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
-            base.location, dtype=dtype, output_loading_info=True, **hub_options(base.location)
+            base.location, dtype=dtype, output_loading_info=True, **hub_options(base.location, base.revision)
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(model_not_loaded(base.name, error)) from error
+        raise ModelError(model_not_loaded(base.label, error)) from error
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:5])
-        raise ModelError(f"model `{base.name}` lacks weights ({missing}); they would be random. Fetch it again.")
+        raise ModelError(
+            say(
+                "model `{name}` lacks weights ({missing}); they would be random. Fetch it again.",
+                name=base.name,
+                missing=missing,
+            )
+        )
     template = Template.load(base, _stop_ids(model))
     return model.to(device).eval(), template
 
@@ -76,17 +85,34 @@ def context_length(base: Base) -> int | None:
     Raises:
         ModelError: There is no such model.
     """
+    return getattr(_config(base).get_text_config(), "max_position_embeddings", None)
+
+
+def pin(base: Base) -> Base:
+    """The base at the very commit that its revision leads to now: a branch moves on, a run must not.
+
+    Raises:
+        ModelError: There is no such model or revision.
+    """
+    if base.folder is not None:
+        return base
+    _config(base)
+    found = try_to_load_from_cache(base.location, "config.json", revision=base.revision)
+    # Files of a commit lie in the cache in a folder of its name.
+    return replace(base, revision=Path(found).parent.name) if isinstance(found, str) else base
+
+
+def _config(base: Base) -> PretrainedConfig:
     try:
-        config = AutoConfig.from_pretrained(base.location, **hub_options(base.location))
+        return AutoConfig.from_pretrained(base.location, **hub_options(base.location, base.revision))
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(model_not_loaded(base.name, error)) from error
-    return getattr(config.get_text_config(), "max_position_embeddings", None)
+        raise ModelError(model_not_loaded(base.label, error)) from error
 
 
-def weights_digest(base: Base, model: PreTrainedModel) -> dict[str, Any]:
+def weights_digest(base: Base) -> dict[str, Any]:
     """What identifies a base's weights: sha256 of the files of a local folder, or the hub commit."""
     if base.folder is None:
-        return {"revision": getattr(model.config, "_commit_hash", None)}
+        return {"revision": base.revision}
     return {"sha256": {path.name: _sha256(path) for path in sorted(base.folder.glob("*.safetensors"))}}
 
 

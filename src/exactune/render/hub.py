@@ -6,6 +6,7 @@ import os
 import socket
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from huggingface_hub import constants
@@ -16,12 +17,15 @@ PATIENCE = 5.0
 """Seconds to wait for a connection."""
 
 
-def hub_options(location: str) -> dict[str, bool]:
+def hub_options(location: str, revision: str | None = None) -> dict[str, Any]:
     """Arguments for ``from_pretrained``: without a way to the hub, only its local cache is looked at.
 
     The hub's client would try again for more than a minute before it says so.
     """
-    return {"trust_remote_code": False, "local_files_only": not Path(location).is_dir() and not _reachable()}
+    options: dict[str, Any] = {"trust_remote_code": False}
+    if not Path(location).is_dir():
+        options |= {"local_files_only": not _reachable(), "revision": revision or "main"}
+    return options
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exactune.errors import TemplateError
+from exactune.language import say
 from exactune.render.template import Template
 from exactune.types import Example, Message
 
@@ -50,6 +51,9 @@ def verify(template: Template, records: Sequence[Mapping[str, Any]]) -> None:
         )
         if not same:
             raise TemplateError(
-                f"the artifact's tokenizer no longer gives the ids it was trained with ({record['answer'][:40]!r}). "
-                "Use the library versions in the run's env.json, or train again."
+                say(
+                    "the artifact's tokenizer no longer gives the ids it was trained with ({answer!r}). Use "
+                    "the library versions in the run's env.json, or train again.",
+                    answer=record["answer"][:40],
+                )
             )

@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from exactune.bases import Base
 from exactune.errors import ModelError, TemplateError
+from exactune.language import say
 from exactune.render.hub import hub_options
 from exactune.types import Example, Message
 
@@ -97,7 +98,7 @@ class Template:
         Raises:
             ModelError: There is no such model, or it has no tokenizer.
         """
-        return cls(load_tokenizer(base.location, base.name), generation_stop_ids)
+        return cls(load_tokenizer(base.location, base.label, base.revision), generation_stop_ids)
 
     def encode(self, example: Example) -> Encoded:
         """Ids of one row; never cut."""
@@ -141,7 +142,9 @@ class Template:
             )
         except (JinjaError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             roles = ", ".join(message.role for message in messages)
-            raise TemplateError(f"the model's chat template refuses a conversation of {roles}: {error}") from error
+            raise TemplateError(
+                say("the model's chat template refuses a conversation of {roles}: {error}", roles=roles, error=error)
+            ) from error
         return str(text)
 
     def _folds_system(self) -> bool:
@@ -169,7 +172,7 @@ class Template:
         stops = [token for token in self._ids(tail) if token in special] if found else []
         stop = stops[0] if stops else self.tokenizer.eos_token_id
         if stop is None:
-            raise TemplateError("the tokenizer has no end-of-sequence token, so no answer could ever end.")
+            raise TemplateError(say("the tokenizer has no end-of-sequence token, so no answer could ever end."))
         return int(stop)
 
     def _adds_bos(self) -> bool:
@@ -180,7 +183,7 @@ class Template:
         start = self.tokenizer.bos_token_id
         ids = self.prompt_ids((Message("system", ""), Message("user", "q")))
         if start is not None and ids[:2] == [start, start]:
-            raise TemplateError("the chat template starts with two begin-of-sequence tokens.")
+            raise TemplateError(say("the chat template starts with two begin-of-sequence tokens."))
 
     def describe(self) -> dict[str, Any]:
         """What an artifact records of its template."""
@@ -194,14 +197,14 @@ class Template:
         }
 
 
-def load_tokenizer(location: str | Path, name: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(location: str | Path, name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """The fast tokenizer of a folder or hub id; remote code stays off.
 
     Raises:
         ModelError: It is not there or cannot be read.
     """
     try:
-        return AutoTokenizer.from_pretrained(str(location), **hub_options(str(location)))
+        return AutoTokenizer.from_pretrained(str(location), **hub_options(str(location), revision))
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(model_not_loaded(name, error)) from error
 
@@ -209,9 +212,11 @@ def load_tokenizer(location: str | Path, name: str) -> PreTrainedTokenizerBase:
 def model_not_loaded(name: str, error: Exception) -> str:
     """One message for a model or tokenizer that cannot be loaded."""
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return (
-        f"model `{name}` cannot be loaded: {reason[:300]}\n"
-        "Check the name and the network (HF_TOKEN for gated models), or use `model: mini`, which works offline."
+    return say(
+        "model `{name}` cannot be loaded: {reason}\n"
+        "Check the name and the network (HF_TOKEN for gated models), or use `model: mini`, which works offline.",
+        name=name,
+        reason=reason[:300],
     )
 
 

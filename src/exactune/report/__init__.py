@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from exactune.language import spoken
 from exactune.report.page import to_html
 from exactune.report.view import read_view
 from exactune.rundir import Run, write_text
@@ -16,13 +17,17 @@ from exactune.rundir import Run, write_text
 __all__ = ["write_report"]
 
 
-def write_report(run: Run) -> Path:
+def write_report(run: Run, language: str | None = None) -> Path:
     """Write ``report.html`` from what the run folder holds; stages that have not run are left out.
 
-    The same folder always gives the same bytes.
+    The same folder and language always give the same bytes.
+
+    Args:
+        run: The run.
+        language: ``en`` or ``zh-TW``, whatever the run was made in; by default the one spoken.
 
     Returns:
         The path of the report.
     """
-    write_text(run.report, to_html(read_view(run)))
+    write_text(run.report, to_html(read_view(run), language or spoken()))
     return run.report

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from exactune.language import count as count_of
+from exactune.language import translate, translated_template
 from exactune.report import charts
 from exactune.report.curves import Point
 from exactune.report.mistakes import as_text, clip
@@ -21,14 +23,14 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufff
 """What has no place in HTML: control characters and halves of surrogate pairs, which model answers can hold."""
 
 
-def to_html(view: View) -> str:
-    """The report of a view as one HTML document."""
-    page = _environment().get_template("report.html.j2").render(view=view)
+def to_html(view: View, language: str) -> str:
+    """The report of a view as one HTML document, in a language of :mod:`exactune.language`."""
+    page = _environment(language).get_template("report.html.j2").render(view=view)
     return UNPRINTABLE.sub("\ufffd", page)
 
 
 @cache
-def _environment() -> Environment:
+def _environment(language: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("exactune.report", "templates"),
         autoescape=True,
@@ -36,7 +38,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"charts": charts, "Line": charts.Line, "Point": Point, "clip": clip}
+    environment.globals |= {"charts": charts, "Line": charts.Line, "Point": Point, "clip": clip, "language": language}
+    environment.globals |= {"_": partial(phrase, language), "counted": partial(counted, language)}
     environment.filters |= {
         "figure": figure,
         "count": count,
@@ -46,8 +49,20 @@ def _environment() -> Environment:
         "setting": setting,
         "as_text": as_text,
         "breakable": breakable,
+        "said": lambda text: translate(text, language),
     }
     return environment
+
+
+def phrase(language: str, template: str, /, **values: object) -> Markup:
+    """A sentence of a template, which may hold markup; the values are escaped."""
+    translated = Markup(translated_template(template, language))  # noqa: S704 - ours, from the source or the catalogue
+    return translated.format(**values) if values else translated
+
+
+def counted(language: str, number: int, noun: str) -> str:
+    """``2 rows``."""
+    return translate(count_of(number, noun), language)
 
 
 def figure(value: float | None) -> str:

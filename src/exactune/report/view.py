@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from exactune.language import restored
 from exactune.report.curves import Curves, read_curves
 from exactune.report.files import RunFiles, integer, mapping, mappings, number, sequence, text
 from exactune.report.mistakes import Mistakes, read_mistakes
@@ -116,7 +117,7 @@ def read_view(run: Run) -> View:
     """The facts of a run; stages that have not run are empty."""
     files = RunFiles(run)
     config = files.yaml(run.config)
-    recipe = mapping(files.json(run.recipe))
+    recipe = restored(mapping(files.json(run.recipe)))
     data = mapping(files.json(run.data))
     metrics = mapping(files.json(run.metrics))
     training = mapping(config.get("training"))
@@ -199,7 +200,7 @@ def _data_files(data: Mapping[str, Any]) -> Iterator[DataFile]:
 def _findings(files: RunFiles, run: Run) -> Iterator[Finding]:
     """What the checks found, then what the diagnosis did."""
     for path in (run.findings, run.path / "diagnosis.json"):
-        for item in mappings(files.json(path)):
+        for item in map(restored, mappings(files.json(path))):
             severity = text(item.get("severity"))
             yield Finding(
                 code=text(item.get("code")),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exactune.errors import ConfigError
+from exactune.language import say
 from exactune.tasks.base import METRICS, Counts, Parsed, Score, Task, better
 from exactune.tasks.classification import ClassificationTask
 from exactune.tasks.entities import EntitiesTask
@@ -49,5 +50,7 @@ def task_from_config(config: Mapping[str, Any]) -> Task:
     """
     kind = str(config.get("type"))
     if kind not in TASKS:
-        raise ConfigError(f"`task.type` is `{kind}`; a resolved task is one of {', '.join(TASKS)}.")
+        raise ConfigError(
+            say("`task.type` is `{kind}`; a resolved task is one of {names}.", kind=kind, names=", ".join(TASKS))
+        )
     return TASKS[kind].from_config(config)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
 from exactune.errors import ConfigError
+from exactune.language import Text, say
 from exactune.types import JsonValue, Status
 
 __all__ = ["METRICS", "Counts", "Parsed", "Score", "Task", "better", "rate"]
@@ -87,7 +88,7 @@ class Task(Protocol):
     def config(self) -> dict[str, Any]:
         """The ``task`` block that :meth:`from_config` turns into this task again; JSON-able."""
 
-    def describe(self) -> str:
+    def describe(self) -> Text:
         """One line for people."""
 
     def parse(self, text: str) -> Parsed:
@@ -113,7 +114,7 @@ def better(metric: str, a: float, b: float) -> bool:
         ConfigError: The metric is unknown.
     """
     if metric not in METRICS:
-        raise ConfigError(f"unknown metric `{metric}`. Known: {', '.join(METRICS)}.")
+        raise ConfigError(say("unknown metric `{metric}`. Known: {names}.", metric=metric, names=", ".join(METRICS)))
     if math.isnan(a) or math.isnan(b):
         return math.isnan(b) and not math.isnan(a)
     return a > b if METRICS[metric] == "max" else a < b

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from exactune.errors import ConfigError
+from exactune.language import Text, count, join, say
 from exactune.tasks.base import Counts, Parsed, Score, rate
 from exactune.tasks.f1 import macro_f1, micro_f1, tallies
 from exactune.tasks.jsontext import READABLE, parse_answer
@@ -47,13 +48,17 @@ class ClassificationTask:
             ConfigError: A label is blank or stands twice, or there is none.
         """
         if not self.labels:
-            raise ConfigError("`task.labels` is empty. List the labels, or leave it out to take those of the rows.")
+            raise ConfigError(
+                say("`task.labels` is empty. List the labels, or leave it out to take those of the rows.")
+            )
         seen = Counter(label if self.field else label.strip() for label in self.labels)
         for label, times in seen.items():
             if not label.strip():
-                raise ConfigError("`task.labels` has a blank label. Remove it.")
+                raise ConfigError(say("`task.labels` has a blank label. Remove it."))
             if times > 1:
-                raise ConfigError(f"`task.labels` lists `{label}` {times} times. Keep one.")
+                raise ConfigError(
+                    say("`task.labels` lists `{label}` {times} times. Keep one.", label=label, times=times)
+                )
         object.__setattr__(self, "labels", tuple(seen))
 
     @property
@@ -76,12 +81,18 @@ class ClassificationTask:
         block: dict[str, Any] = {"type": self.type, "labels": list(self.labels)}
         return block if self.field is None else {**block, "field": self.field}
 
-    def describe(self) -> str:
+    def describe(self) -> Text:
         """For example "classification, 3 labels under `sentiment`: 正面, 負面, 中立"."""
-        count = f"{len(self.labels)} label{'s' * (len(self.labels) != 1)}"
-        under = "" if self.field is None else f" under `{self.field}`"
-        more = ", …" if len(self.labels) > SHOWN else ""
-        return f"{self.type}, {count}{under}: {', '.join(self.labels[:SHOWN])}{more}"
+        labels, field = self.labels, self.field
+        under = "" if field is None else say(" under `{field}`", field=field)
+        listed = join(", ", [*labels[:SHOWN], *["…"] * (len(labels) > SHOWN)])
+        return say(
+            "{task}, {labels}{under}: {listed}",
+            task=say("classification"),
+            labels=count(len(labels), "label"),
+            under=under,
+            listed=listed,
+        )
 
     def parse(self, text: str) -> Parsed:
         """The label, also where it is unknown (``UNKNOWN_LABEL``)."""

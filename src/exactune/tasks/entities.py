@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from exactune.errors import ConfigError
+from exactune.language import Text, count, join, say
 from exactune.tasks.base import Counts, Parsed, Score, rate
 from exactune.tasks.f1 import macro_f1, micro_f1, overlap, tallies
 from exactune.tasks.jsontext import READABLE, parse_answer
@@ -53,11 +54,13 @@ class EntitiesTask:
         """
         if not self.entity_types:
             raise ConfigError(
-                "`task.entity_types` is empty. List the types, or leave it out to take those of the rows."
+                say("`task.entity_types` is empty. List the types, or leave it out to take those of the rows.")
             )
         for name, times in Counter(self.entity_types).items():
             if times > 1:
-                raise ConfigError(f"`task.entity_types` lists `{name}` {times} times. Keep one.")
+                raise ConfigError(
+                    say("`task.entity_types` lists `{name}` {times} times. Keep one.", name=name, times=times)
+                )
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> EntitiesTask:
@@ -72,11 +75,11 @@ class EntitiesTask:
         """``type`` and ``entity_types``."""
         return {"type": self.type, "entity_types": list(self.entity_types)}
 
-    def describe(self) -> str:
+    def describe(self) -> Text:
         """For example "entities, 3 types: PER, LOC, ORG"."""
-        count = f"{len(self.entity_types)} type{'s' * (len(self.entity_types) != 1)}"
-        more = ", …" if len(self.entity_types) > SHOWN else ""
-        return f"{self.type}, {count}: {', '.join(self.entity_types[:SHOWN])}{more}"
+        types = self.entity_types
+        listed = join(", ", [*types[:SHOWN], *["…"] * (len(types) > SHOWN)])
+        return say("{task}, {types}: {listed}", task=say("entities"), types=count(len(types), "type"), listed=listed)
 
     def parse(self, text: str) -> Parsed:
         """The entities as ``[{"type", "text"}, …]`` in the order of the answer, however they were written."""

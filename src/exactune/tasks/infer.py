@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from exactune.config import TaskConfig
 from exactune.errors import ConfigError
+from exactune.language import say
 from exactune.tasks.base import Task
 from exactune.tasks.classification import ClassificationTask, read_label
 from exactune.tasks.entities import OFFSET_KEYS, TEXT_KEYS, TYPE_KEYS, EntitiesTask, entity_items, unwrap
@@ -55,7 +56,7 @@ def infer_task(config: TaskConfig, examples: Sequence[Example]) -> Task:
     given = {key: value for key, value in config.model_dump(by_alias=True).items() if value is not None}
     kind = _requested(given)
     if not examples and (kind is None or any(key not in given for key in OPTIONS[kind][:1])):
-        raise ConfigError("there are no training rows to tell the task from. Check `data.train`.")
+        raise ConfigError(say("there are no training rows to tell the task from. Check `data.train`."))
     return _BUILDERS[kind or _detect(examples)](config, examples)
 
 
@@ -67,10 +68,19 @@ def _requested(given: Mapping[str, object]) -> str | None:
     if named != "auto":
         for key, kind in owners.items():
             if kind != named:
-                raise ConfigError(f"`task.{key}` belongs to `type: {kind}`, but the type is {named}. Remove one.")
+                raise ConfigError(
+                    say(
+                        "`task.{key}` belongs to `type: {kind}`, but the type is {named}. Remove one.",
+                        key=key,
+                        kind=kind,
+                        named=named,
+                    )
+                )
         return named
     if len(kinds) > 1:
-        raise ConfigError(f"`task` has keys of several types ({', '.join(owners)}). Keep those of one.")
+        raise ConfigError(
+            say("`task` has keys of several types ({names}). Keep those of one.", names=", ".join(owners))
+        )
     return kinds[0] if kinds else None
 
 
@@ -140,18 +150,30 @@ def _classification(config: TaskConfig, examples: Sequence[Example]) -> Classifi
         field = _single_field([value for _, value in rows])
         if field is None:
             raise ConfigError(
-                f"`task.type` is classification, but the answers are JSON without a label as their only field"
-                f"{_first(examples)}. Use `type: json`, or name the key with `task.field`."
+                say(
+                    "`task.type` is classification, but the answers are JSON without a label as their only "
+                    "field{first}. Use `type: json`, or name the key with `task.field`.",
+                    first=_first(examples),
+                )
             )
     parsed = [read_label(example.answer, field) for example in examples]
     found = dict.fromkeys(answer.value for answer in parsed if answer.status is Status.OK)
     if examples and not found:
-        wanted = "a label" if field is None else f'an object {{"{field}": "label"}}'
-        raise ConfigError(f"`task` is classification, but no training answer is {wanted}{_first(examples)}.")
+        wanted = say("a label") if field is None else say('an object {{"{field}": "label"}}', field=field)
+        raise ConfigError(
+            say(
+                "`task` is classification, but no training answer is {wanted}{first}.",
+                wanted=wanted,
+                first=_first(examples),
+            )
+        )
     task = ClassificationTask(tuple(found if config.labels is None else config.labels), field)
     if found and not set(found) & set(task.labels):
         raise ConfigError(
-            f"no training answer is one of `task.labels`{_first(examples)}. Correct the labels or the rows."
+            say(
+                "no training answer is one of `task.labels`{first}. Correct the labels or the rows.",
+                first=_first(examples),
+            )
         )
     return task
 
@@ -160,7 +182,9 @@ def _json(config: TaskConfig, examples: Sequence[Example]) -> JsonTask:
     parsed = [(example, parse_answer(example.answer)) for example in examples]
     rows = [(example, answer.value) for example, answer in parsed if answer.status is Status.OK]
     if examples and not rows:
-        raise ConfigError(f"`task` is json, but no training answer is JSON{_first(examples)}. Use `type: auto`.")
+        raise ConfigError(
+            say("`task` is json, but no training answer is JSON{first}. Use `type: auto`.", first=_first(examples))
+        )
     if config.json_schema is None:
         # Stray rows of another kind are mistakes; a schema that allows them would allow anything.
         kind, hits = Counter(type(value) for _, value in rows).most_common(1)[0]
@@ -170,7 +194,10 @@ def _json(config: TaskConfig, examples: Sequence[Example]) -> JsonTask:
     task = JsonTask(config.json_schema)
     if rows and not any(task.parse(example.answer).status is Status.OK for example, _ in rows):
         raise ConfigError(
-            f"no training answer satisfies `task.schema`{_first(examples)}. Correct the schema or the rows."
+            say(
+                "no training answer satisfies `task.schema`{first}. Correct the schema or the rows.",
+                first=_first(examples),
+            )
         )
     return task
 
@@ -180,14 +207,19 @@ def _entities(config: TaskConfig, examples: Sequence[Example]) -> EntitiesTask:
     found = dict.fromkeys(kind for items in answers if items is not None for kind, _ in items)
     if examples and all(items is None for items in answers):
         raise ConfigError(
-            f"`task` is entities, but no training answer is `{{type: [span, …]}}` or a list of "
-            f"`{{text, type}}` items{_first(examples)}."
+            say(
+                "`task` is entities, but no training answer is `{{type: [span, …]}}` or a list of "
+                "`{{text, type}}` items{first}.",
+                first=_first(examples),
+            )
         )
     if config.entity_types is None and not found:
-        raise ConfigError("no training answer has an entity. List the types as `task.entity_types`.")
+        raise ConfigError(say("no training answer has an entity. List the types as `task.entity_types`."))
     task = EntitiesTask(tuple(found if config.entity_types is None else config.entity_types))
     if found and not set(found) & set(task.entity_types):
-        raise ConfigError(f"no training entity has one of `task.entity_types`; found: {', '.join(list(found)[:10])}.")
+        raise ConfigError(
+            say("no training entity has one of `task.entity_types`; found: {names}.", names=", ".join(list(found)[:10]))
+        )
     return task
 
 
@@ -197,7 +229,7 @@ def _text(config: TaskConfig, examples: Sequence[Example]) -> TextTask:
 
 def _first(examples: Sequence[Example]) -> str:
     """Where to look: the first row and its answer."""
-    return f" (the first, {examples[0].location}: {quoted(examples[0].answer)})"
+    return say(" (the first, {place}: {answer})", place=examples[0].location, answer=quoted(examples[0].answer))
 
 
 _BUILDERS: Mapping[str, Callable[[TaskConfig, Sequence[Example]], Task]] = {

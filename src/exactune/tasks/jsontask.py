@@ -15,6 +15,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from exactune.errors import ConfigError
+from exactune.language import Text, count, join, say
 from exactune.tasks.base import Counts, Parsed, Score, rate
 from exactune.tasks.f1 import micro_f1, overlap, tallies
 from exactune.tasks.jsontext import READABLE, canonical, leaves, parse_answer
@@ -55,11 +56,21 @@ class JsonTask:
                 resolver.lookup(reference)
             self._validator.is_valid(None)
         except SchemaError as error:
-            raise ConfigError(f"`task.schema` is not a JSON schema: at {error.json_path}, {error.message}.") from error
+            raise ConfigError(
+                say(
+                    "`task.schema` is not a JSON schema: at {json_path}, {message}.",
+                    json_path=error.json_path,
+                    message=error.message,
+                )
+            ) from error
         except Unresolvable as error:
-            raise ConfigError(f"`task.schema` refers to `{error.ref}`, which is not in it. Define it there.") from error
+            raise ConfigError(
+                say("`task.schema` refers to `{ref}`, which is not in it. Define it there.", ref=error.ref)
+            ) from error
         except RecursionError as error:
-            raise ConfigError("`task.schema` refers to itself without end. Remove the circle of references.") from error
+            raise ConfigError(
+                say("`task.schema` refers to itself without end. Remove the circle of references.")
+            ) from error
 
     @cached_property
     def _validator(self) -> Draft202012Validator:
@@ -78,20 +89,20 @@ class JsonTask:
             ConfigError: ``schema`` is missing or unusable.
         """
         if not isinstance(config.get("schema"), Mapping):
-            raise ConfigError("`task.schema` is missing. Write a JSON schema, or use `type: auto`.")
+            raise ConfigError(say("`task.schema` is missing. Write a JSON schema, or use `type: auto`."))
         return cls(config["schema"])
 
     def config(self) -> dict[str, Any]:
         """``type`` and ``schema``."""
         return {"type": self.type, "schema": dict(self.schema)}
 
-    def describe(self) -> str:
+    def describe(self) -> Text:
         """For example "json, 5 fields: 法規性質, 主管機關, 首次發布日期, 最近異動日期, 是否廢止"."""
         fields = list(self.schema.get("properties", {}))
         if not fields:
-            return f"{self.type}, {self.schema.get('type', 'any value')}"
-        more = ", …" if len(fields) > SHOWN else ""
-        return f"{self.type}, {len(fields)} field{'s' * (len(fields) != 1)}: {', '.join(fields[:SHOWN])}{more}"
+            return say("json, {type}", type=self.schema.get("type", say("any value")))
+        listed = join(", ", [*fields[:SHOWN], *["…"] * (len(fields) > SHOWN)])
+        return say("json, {fields}: {listed}", fields=count(len(fields), "field"), listed=listed)
 
     def parse(self, text: str) -> Parsed:
         """The JSON value, also where it breaks the schema (``INVALID_SCHEMA``)."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from exactune.language import Text, say
 from exactune.tasks.base import Counts, Parsed, Score, rate
 from exactune.types import Status
 
@@ -37,9 +38,9 @@ class TextTask:
         """``type`` alone."""
         return {"type": self.type}
 
-    def describe(self) -> str:
+    def describe(self) -> Text:
         """For people."""
-        return "text, compared by words and as a whole"
+        return say("text, compared by words and as a whole")
 
     def parse(self, text: str) -> Parsed:
         """The text without surrounding space."""

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel, set_seed
 
 from exactune.config import LoraSettings
 from exactune.errors import ConfigError
+from exactune.language import say
 
 __all__ = ["make_trainable", "parameter_counts"]
 
@@ -34,7 +35,7 @@ def make_trainable(model: PreTrainedModel, lora: LoraSettings | None, seed: int)
     try:
         return get_peft_model(model, settings)
     except ValueError as error:
-        raise ConfigError(f"lora: {error}") from error
+        raise ConfigError(say("lora: {error}", error=error)) from error
 
 
 def _refuse_unknown_modules(model: torch.nn.Module, targets: list[str] | str) -> None:
@@ -45,7 +46,13 @@ def _refuse_unknown_modules(model: torch.nn.Module, targets: list[str] | str) ->
     for target in targets:
         if not any(name == target or name.endswith("." + target) for name in linear):
             known = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
-            raise ConfigError(f"lora.target_modules: the model has no linear layer `{target}`. It has: {known}.")
+            raise ConfigError(
+                say(
+                    "lora.target_modules: the model has no linear layer `{target}`. It has: {known}.",
+                    target=target,
+                    known=known,
+                )
+            )
 
 
 def parameter_counts(model: torch.nn.Module) -> dict[str, int]:

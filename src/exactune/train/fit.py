@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from exactune.config import TrainingConfig
 from exactune.errors import Interrupted
+from exactune.language import say
 from exactune.render.template import Encoded
 from exactune.rundir import Run, read_jsonl, write_jsonl
 from exactune.train.checkpoints import CheckpointFolder, latest_checkpoint, step_of
@@ -94,8 +95,12 @@ def fit(job: Job, *, resume: bool = False) -> Best:
         if stop.signal_number is not None:
             step = trainer.state.global_step
             raise Interrupted(
-                f"Stopped at step {step} of {trainer.state.max_steps}; the checkpoint is saved. "
-                "Go on with the same command and --resume.",
+                say(
+                    "Stopped at step {step} of {max_steps}; the checkpoint is saved. Go on with the same "
+                    "command and --resume.",
+                    step=step,
+                    max_steps=trainer.state.max_steps,
+                ),
                 stop.signal_number,
             )
     assert judge.best is not None

@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from exactune.config import TrainingConfig
 from exactune.errors import TrainingError
+from exactune.language import say
 from exactune.rundir import append_jsonl, read_jsonl
 from exactune.tasks import better
 from exactune.train.stop import StopEvaluation, StopRequest
@@ -123,8 +124,12 @@ class Judge(TrainerCallback):
             return
         if not math.isfinite(metrics["loss"]):
             raise TrainingError(
-                f"step {state.global_step}: the eval loss is {metrics['loss']}; nothing of it is kept. "
-                "Lower training.learning_rate, or raise training.warmup_ratio."
+                say(
+                    "step {step}: the eval loss is {loss}; nothing of it is kept. Lower "
+                    "training.learning_rate, or raise training.warmup_ratio.",
+                    step=state.global_step,
+                    loss=metrics["loss"],
+                )
             )
         is_best = self._note(state.global_step, epoch, metrics)
         # Weights first: a line without its weights would be a best that cannot be published.

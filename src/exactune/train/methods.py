@@ -16,6 +16,7 @@ from trl import SFTConfig, SFTTrainer
 
 from exactune.config import TrainingConfig
 from exactune.errors import ConfigError, MissingExtra
+from exactune.language import say
 from exactune.render.batch import answer_nll, collate
 from exactune.render.template import IGNORED, Encoded
 
@@ -58,9 +59,13 @@ def refuse_unknown_trackers(names: Sequence[str]) -> None:
     for name in names:
         if name not in INTEGRATION_TO_CALLBACK:
             known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
-            raise ConfigError(f"`training.report_to`: no tracker is called {name!r}. Known: {known}.")
+            raise ConfigError(
+                say("`training.report_to`: no tracker is called {name!r}. Known: {known}.", name=name, known=known)
+            )
         if name not in get_available_reporting_integrations():
-            raise MissingExtra(f"`training.report_to`: {name} is not installed. Run `pip install {name}`.")
+            raise MissingExtra(
+                say("`training.report_to`: {name} is not installed. Run `pip install {name}`.", name=name)
+            )
 
 
 def sft_trainer(

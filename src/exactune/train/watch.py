@@ -12,6 +12,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from exactune.errors import TrainingError
+from exactune.language import say
 from exactune.rundir import append_jsonl
 from exactune.train.stop import StopRequest
 
@@ -61,8 +62,13 @@ class Watch(TrainerCallback):
         for name, value in self.newest.items():
             if not math.isfinite(value):
                 raise TrainingError(
-                    f"step {state.global_step}: {name} is {value}. The last checkpoint is from before. "
-                    "Lower training.learning_rate, or raise training.warmup_ratio."
+                    say(
+                        "step {step}: {name} is {value}. The last checkpoint is from before. Lower "
+                        "training.learning_rate, or raise training.warmup_ratio.",
+                        step=state.global_step,
+                        name=name,
+                        value=value,
+                    )
                 )
         epoch = float(state.epoch or 0)
         line = {"step": state.global_step, "epoch": epoch, "rows": round(epoch * self.rows), "time": time.time()}
@@ -92,6 +98,10 @@ def refuse_dead_adapters(model: torch.nn.Module) -> None:
     ]
     if dead:
         raise TrainingError(
-            f"{len(dead)} adapter tensors have not moved in the first steps, first {dead[0]}: "
-            "they get no gradient. Name layers that the model uses in lora.target_modules."
+            say(
+                "{dead} adapter tensors have not moved in the first steps, first {first}: they get no "
+                "gradient. Name layers that the model uses in lora.target_modules.",
+                dead=len(dead),
+                first=dead[0],
+            )
         )
