@@ -58,3 +58,13 @@ def test_broken_rows_keep_their_code(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_inputs(tmp_path / "in", {})
     assert [finding.code for finding in caught.value.findings] == ["D108"]
+
+
+def test_a_table_of_one_column_is_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text('text\n好吃\n"快,但是冷"\n', encoding="utf-8")
+    assert [asked for _, asked in read_inputs(path, {})] == ["好吃", "快,但是冷"]
+    path.write_text("text\n快,但是冷\n", encoding="utf-8")
+    with pytest.raises(DataError) as error:
+        read_inputs(path, {})
+    assert "quote a field that holds a comma" in str(error.value.findings[0].message)

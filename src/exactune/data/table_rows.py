@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -73,8 +74,10 @@ def _delimiter(lines: list[str], shown: str) -> str:
             score = (sizes.count(sizes[0]) / len(sizes), sizes[0])
             if score > best_score:
                 best, best_score = delimiter, score
+    first = next(line for line in lines if line.strip())
+    if not best and re.fullmatch(r"\w{1,40}", first.strip()):
+        return ","  # one column, with a name that could be one
     if not best:
-        first = next(line for line in lines if line.strip())
         raise DataError(
             say(
                 "{shown}: neither JSON nor a table: the first line is {first!r}. Write one JSON object "
