@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -277,3 +278,16 @@ def test_the_message_is_enough_to_mend_it(name: str, tmp_path: Path, monkeypatch
     assert (finding.code, finding.message) == (code, message)
     assert finding.fix
     assert f"{finding.locations[0]}: " in message
+
+
+def test_deep_or_odd_tool_arguments_break_one_row_at_most(tmp_path: Path) -> None:
+    def row(**call: object) -> dict[str, object]:
+        turns = [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": [{"function": call}]}]
+        return {"messages": turns}
+
+    deep = row(name="f", arguments="[" * 100_000)
+    odd = row(name="f", arguments='{"a": NaN}')
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(json.dumps(item) + "\n" for item in (deep, odd)), encoding="utf-8")
+    answers = [json.loads(example.answer) for example in load_paths([str(path)]).splits.train]
+    assert [answer["arguments"] for answer in answers] == ["[" * 100_000, '{"a": NaN}']

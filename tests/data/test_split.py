@@ -127,15 +127,22 @@ def test_mix_takes_all_of_a_small_source_and_says_so() -> None:
     assert "general.jsonl: 1 row mixed in, all it has; a ratio of 0.5 asks for 5" in note
 
 
-def test_a_row_and_a_chat_that_begins_with_it_stay_together() -> None:
-    def chat(number: int, *texts: str) -> Example:
-        turns = (Message("assistant" if n % 2 else "user", text) for n, text in enumerate(texts[:-1]))
-        return Example(f"t:{number}", (Message("system", ""), *turns), texts[-1], Location("t", number), "chat")
+def chat(number: int, *texts: str) -> Example:
+    turns = (Message("assistant" if n % 2 else "user", text) for n, text in enumerate(texts[:-1]))
+    return Example(f"t:{number}", (Message("system", ""), *turns), texts[-1], Location("t", number), "chat")
 
+
+def test_a_row_that_a_chat_begins_with_is_not_held_out() -> None:
     rows = [chat(0, "hi", "hello"), chat(1, "hi", "hello", "bye", "ciao"), chat(2, "hi", "hello", "more", "yes")]
     rows += [chat(number, f"question {number}", f"answer {number}") for number in range(3, 12)]
     for seed in range(30):
         train, held = hold_out(rows, 0.3, seed)
         assert held
-        assert sum(row.location.line in (0, 1, 2) for row in held) in (0, 3)
+        assert rows[0] in train
         assert len(train) + len(held) == len(rows)
+
+
+def test_a_greeting_that_all_chats_open_with_does_not_glue_them_together() -> None:
+    rows = [chat(0, "hello", "hi"), *(chat(n, "hello", "hi", f"question {n}", f"answer {n}") for n in range(1, 300))]
+    train, held = hold_out(rows, 0.1, 0)
+    assert (len(train), len(held)) == (270, 30)

@@ -45,8 +45,9 @@ def hold_out(
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Take eval rows out of the training rows.
 
-    Rows with the same normalised input stay together, and so do a row and a chat that begins with it. Where answers
-    recur, each answer gives its share, and none gives its last input, so that every label stays in training.
+    Rows with the same normalised input stay together, and a row that a longer chat begins with is never held out: every
+    turn of a chat is trained. Where answers recur, each answer gives its share, and none gives its last input, so that
+    every label stays in training.
 
     Args:
         examples: In file order, which both sides keep.
@@ -70,13 +71,15 @@ def hold_out(
             )
         )
     chance = random.Random(seed)
-    strata = _strata(examples, groups)
+    begun = {normalise(turn.input) for example in examples for turn in expand(example)[:-1]}
+    free = [group for group in groups if normalise(examples[group[0]].input) not in begun]
+    strata = _strata(examples, free)
     sizes = [sum(len(group) for group in stratum) for stratum in strata]
     held: set[int] = set()
     for stratum, quota in zip(strata, _quotas(sizes, round(fraction * len(examples)), chance), strict=True):
         held.update(_take(stratum, quota, chance))
     if not held:
-        smallest: list[int] = min(groups, key=len)
+        smallest: list[int] = min(free, key=len)
         held.update(smallest)
     return (
         tuple(example for index, example in enumerate(examples) if index not in held),
@@ -85,19 +88,11 @@ def hold_out(
 
 
 def _groups(examples: Sequence[Example]) -> list[list[int]]:
-    """Row numbers that stay on one side, in the order of first appearance."""
-    inputs = [normalise(example.input) for example in examples]
+    """Numbers of the rows with the same input, in the order of first appearance."""
     groups: dict[str, list[int]] = {}
-    for index, text in enumerate(inputs):
-        groups.setdefault(text, []).append(index)
     for index, example in enumerate(examples):
-        # Every turn of a chat is trained, so a row that asks what an earlier turn of it asks must not be held out.
-        for turn in expand(example)[:-1]:
-            asked, own = groups.get(normalise(turn.input)), groups[inputs[index]]
-            if asked is not None and asked is not own:
-                joined = sorted([*asked, *own])
-                groups.update({inputs[member]: joined for member in joined})
-    return list({id(group): group for group in groups.values()}.values())
+        groups.setdefault(normalise(example.input), []).append(index)
+    return list(groups.values())
 
 
 def _take(stratum: Sequence[list[int]], quota: int, chance: random.Random) -> list[int]:

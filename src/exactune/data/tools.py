@@ -53,15 +53,19 @@ def _call(call: Any, where: str) -> dict[str, Any]:
     arguments = inner.get("arguments", {})
     if isinstance(arguments, str):
         # The usual interface carries arguments as JSON text; what is no JSON stays the text it is.
-        with contextlib.suppress(ValueError):
-            arguments = json.loads(arguments) if arguments.strip() else {}
+        with contextlib.suppress(ValueError, RecursionError):
+            arguments = json.loads(arguments, parse_constant=_refuse) if arguments.strip() else {}
     return {"name": inner["name"], "arguments": arguments}
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _json(text: str, name: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
         raise RowError(
             "D102", say("`{name}` is a list or its JSON text, found {text!r}", name=name, text=excerpt(text))
         ) from error

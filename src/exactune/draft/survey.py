@@ -146,14 +146,14 @@ def look(patches: Sequence[Patch], folder: Path) -> Survey:
 
 def _look(patches: Sequence[Patch], folder: Path) -> Survey:
     resolved = resolve(patches)
-    base = find_base(resolved.config.model)
+    base = find_base(resolved.config.model, resolved.config.model_revision)
     try:
         return _survey(resolved, patches, folder, base)
     except ModelError as error:
         if base.folder is not None:
             raise
         # Rows are the same for any model; only their tokens are not.
-        survey = _survey(resolved, [*patches, Patch({"model": "mini"}, "init")], folder, base)
+        survey = _survey(resolved, [*patches, Patch({"model": "mini", "model_revision": None}, "init")], folder, base)
         findings = tuple(finding for finding in survey.findings if not finding.code.startswith("D5"))
         recipe = choose(survey.recipe.rows, base, full=resolved.config.lora is None)
         unseen = str(error).partition("\n")[0]
