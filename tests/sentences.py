@@ -20,7 +20,7 @@ from exactune.language import FOREIGN
 from exactune.layers import PYDANTIC
 
 ROOT = Path(exactune.__file__).parent
-UNCONVERTED = ("bases/__init__.py", "draft/page.py")
+UNCONVERTED = ("draft/page.py",)
 """Modules that still speak English only. This list may only get shorter."""
 
 

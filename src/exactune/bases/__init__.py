@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from exactune.errors import ModelError
+from exactune.language import say
 
 __all__ = ["EMBEDDED", "Base", "find_base"]
 
@@ -66,7 +67,10 @@ def find_base(model: str, revision: str | None = None) -> Base:
     path = Path(model).expanduser()
     if revision is not None and (model in EMBEDDED or path.is_dir()):
         raise ModelError(
-            f"`model_revision`: only a model of the hub has revisions, and `{model}` is a folder. Remove it."
+            say(
+                "`model_revision`: only a model of the hub has revisions, and `{model}` is a folder. Remove it.",
+                model=model,
+            )
         )
     if model in EMBEDDED:
         folder = Path(__file__).parent / EMBEDDED[model]
@@ -74,11 +78,13 @@ def find_base(model: str, revision: str | None = None) -> Base:
     if path.is_dir():
         return _local(path.absolute(), model)
     if not model.strip() or model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise ModelError(f"model `{model}`: no such folder (from the working directory). {_KNOWN}")
+        raise ModelError(
+            say("model `{model}`: no such folder (from the working directory). {known}", model=model, known=_KNOWN)
+        )
     return Base(model, model, revision=revision)
 
 
-_KNOWN = "Give `mini` (embedded, works offline), a local model folder, or a hub id such as Qwen/Qwen3-4B."
+_KNOWN = say("Give `mini` (embedded, works offline), a local model folder, or a hub id such as Qwen/Qwen3-4B.")
 
 
 def _local(path: Path, model: str) -> Base:
@@ -88,5 +94,9 @@ def _local(path: Path, model: str) -> Base:
             str(path), str(path), json.loads(declared.read_text(encoding="utf-8")) if declared.is_file() else {}
         )
     if (path / "adapter_config.json").is_file():
-        raise ModelError(f"model `{model}` is a LoRA adapter, not a base model. Name the base it was trained on.")
-    raise ModelError(f"model `{model}`: the folder has no config.json, so it holds no model. {_KNOWN}")
+        raise ModelError(
+            say("model `{model}` is a LoRA adapter, not a base model. Name the base it was trained on.", model=model)
+        )
+    raise ModelError(
+        say("model `{model}`: the folder has no config.json, so it holds no model. {known}", model=model, known=_KNOWN)
+    )
