@@ -159,10 +159,12 @@ def test_findings_written_before_there_was_a_second_language_load() -> None:
     ],
 )
 def test_the_language_of_an_environment(environment: dict[str, str], language: str) -> None:
-    assert chosen(["check", "--lang", "other"], environment) == language
+    assert chosen(["check", "other"], environment) == language
 
 
-@pytest.mark.parametrize("arguments", [["--lang", "zh-TW", "check"], ["--lang=zh-tw", "check"]])
+@pytest.mark.parametrize(
+    "arguments", [["--lang", "zh-TW", "check"], ["--lang=zh-tw", "check"], ["check", "x", "--lang", "zh-TW"]]
+)
 def test_the_option_wins_over_the_environment(arguments: list[str]) -> None:
     assert chosen(arguments, {"EXACTUNE_LANG": "en"}) == "zh-TW"
 

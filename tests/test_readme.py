@@ -108,14 +108,17 @@ def command_lines(path: Path) -> Iterator[list[str]]:
 def test_every_command_shown_can_be_parsed(path: Path) -> None:
     group = typer.main.get_command(app)
     for verb, *arguments in command_lines(path):
-        group.commands[verb].make_context(verb, arguments)  # type: ignore[attr-defined]
+        context = group.commands[verb].make_context(verb, arguments)  # type: ignore[attr-defined]
+        assert context.params
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_config_shown_can_be_read(path: Path) -> None:
     for kind, body in BLOCK.findall(text_of(path)):
         if kind == "yaml":
-            resolve([parse_mapping(yaml.safe_load(body), path.name)])
+            keys = parse_mapping(yaml.safe_load(body), path.name)
+            assert keys.values
+            assert resolve([keys]).config
 
 
 @pytest.mark.parametrize("path", [ROOT / "docs" / "quickstart.md", *READMES], ids=lambda path: path.name)

@@ -15,7 +15,7 @@ from exactune.cli.env import env
 from exactune.cli.eval import eval_
 from exactune.cli.explain import explain
 from exactune.cli.init import init
-from exactune.cli.lang import chosen, translate_help
+from exactune.cli.lang import chosen, taken_out, translate_help
 from exactune.cli.predict import predict
 from exactune.cli.report import report
 from exactune.cli.screen import fail
@@ -52,7 +52,7 @@ def _global(
         str | None, typer.Option(help="Language of what people read: en or zh-TW (also EXACTUNE_LANG).", metavar="LANG")
     ] = None,
 ) -> None:
-    # `main` has read it by now; here it only stands in the help, and is refused nowhere else.
+    # `main` has taken it out of the arguments by now; here it only stands in the help.
     del lang
 
 
@@ -71,7 +71,7 @@ def _run(language: str) -> None:
     command = typer.main.get_command(app)
     translate_help(command, language)
     try:
-        command()
+        command(args=taken_out(sys.argv[1:])[1])
     except Interrupted as stop:
         fail(str(stop), code=128 + stop.signal_number)
     except ExactuneError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from exactune.cli.screen import out, print_json, show_findings
-from exactune.language import translate
+from exactune.language import said, translate
 
 __all__ = ["check"]
 
@@ -26,6 +26,8 @@ def check(
     if as_json:
         print_json(result.to_json())
     else:
+        for note in result.notes:
+            out.print(said("note    {note}", note=note), markup=False)
         show_findings(result.findings)
         out.print(translate(result.summary_line()), markup=False)
     if result.errors or (strict and result.warnings):

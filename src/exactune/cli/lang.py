@@ -10,7 +10,7 @@ import typer
 from exactune.errors import ConfigError
 from exactune.language import ENGLISH, LANGUAGES, Text, find_language, language_of, say, translate
 
-__all__ = ["chosen", "named", "translate_help"]
+__all__ = ["chosen", "named", "taken_out", "translate_help"]
 
 OPTION = "--lang"
 
@@ -24,7 +24,8 @@ def chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     Raises:
         ConfigError: ``--lang`` or ``EXACTUNE_LANG`` names no language that is known.
     """
-    if asked := _asked(arguments):
+    asked, _ = taken_out(arguments)
+    if asked:
         return named(asked, OPTION)
     if wanted := environ.get("EXACTUNE_LANG"):
         return named(wanted, "EXACTUNE_LANG")
@@ -32,16 +33,21 @@ def chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     return language_of(locale)
 
 
-def _asked(arguments: Sequence[str]) -> str | None:
-    """The value of ``--lang`` where it stands before the command."""
-    for option, value in zip(arguments, [*arguments[1:], None], strict=True):
-        if not option.startswith("-"):
-            return None
-        if option == OPTION:
-            return value
-        if option.startswith(f"{OPTION}="):
-            return option.partition("=")[2]
-    return None
+def taken_out(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The value of ``--lang``, before the command or after it, and the other arguments."""
+    asked: str | None = None
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word.startswith(f"{OPTION}="):
+            asked = word.partition("=")[2]
+        elif word == OPTION and (value := next(words, None)) is not None:
+            asked = value
+        else:
+            rest.append(word)
+    return asked, rest
 
 
 def named(name: str, source: str = OPTION) -> str:
