@@ -149,6 +149,8 @@ class TrainingConfig(_Node):
     """Of adapter initialisation, data order, dropout and splits."""
     logging_steps: int = Field(10, ge=1)
     """Optimizer steps between two lines of ``train/metrics.jsonl``."""
+    save_steps: int | None = Field(None, ge=1)
+    """Optimizer steps between two checkpoints, besides those at the end of each epoch; without it, ten minutes."""
     gradient_checkpointing: bool = False
     """Trade compute for memory: recompute activations in the backward pass."""
     engine: Literal["auto", "plain"] = "auto"

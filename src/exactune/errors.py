@@ -10,7 +10,7 @@
     ├── RunError        (OSError)      a run folder that is missing, foreign or cannot be written
     ├── MissingExtra    (ImportError)  an optional dependency that is not installed
     └── TrainingError   (RuntimeError) a run that had to stop: non-finite loss, no gradient
-    Interrupted         (InterruptedError)  stopped by Ctrl-C or SIGTERM after a checkpoint; exit code 130 or 143
+    Interrupted         (InterruptedError)  a run stopped by Ctrl-C or SIGTERM; exit code 130 or 143
 
 A message says what happened, where (``file:line`` or config path), what was found there and what to do.
 """
@@ -76,7 +76,7 @@ class TrainingError(ExactuneError, RuntimeError):
 
 
 class Interrupted(InterruptedError):
-    """The run was asked to stop and saved a checkpoint first.
+    """The run was asked to stop, and saved a checkpoint first if it was training.
 
     Args:
         message: What was saved and how to go on.

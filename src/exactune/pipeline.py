@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,11 +12,12 @@ from typing import Any
 
 import torch
 
-from exactune.apply import changed_files, evaluate, load
+from exactune.apply import evaluate, load
 from exactune.config import Config
 from exactune.data.split import stratified_slice
+from exactune.durable import replaced_dir, write_text
 from exactune.environment import versions
-from exactune.errors import RunError, TrainingError
+from exactune.errors import Interrupted, TrainingError
 from exactune.evaluate.baselines import majority
 from exactune.evaluate.evaluation import point_metrics
 from exactune.infer.answers import read_answer
@@ -23,12 +25,24 @@ from exactune.infer.artifact import Artifact, save_artifact
 from exactune.infer.engine import answer_loss, generate
 from exactune.infer.model import default_device, describe_device, load_base, weights_digest
 from exactune.language import Text, say, stored
-from exactune.layers import read_patch, resolve, to_yaml
+from exactune.layers import to_yaml
 from exactune.plan import Plan, config_source, make_plan
 from exactune.render.template import Template
 from exactune.report import write_report
-from exactune.rundir import Run, read_json, replace_dir, write_json, write_text
+from exactune.resume import (
+    CONFIG_HEAD,
+    Change,
+    best_file,
+    choose_checkpoint,
+    ids_digest,
+    is_finished,
+    note_resumption,
+    refuse_changes,
+)  # fmt: skip
+from exactune.rundir import Run, read_json, write_json
+from exactune.stop import StopNow, StopRequest, listening
 from exactune.train.adapter import make_trainable, parameter_counts
+from exactune.train.disk import naming_a_full_disk, needed_bytes, readable, refuse_a_small_disk
 from exactune.train.fit import Display, Job, fit
 from exactune.train.methods import refuse_unknown_trackers
 
@@ -44,6 +58,7 @@ def train(
     assignments: Sequence[str] = (),
     output: str | None = None,
     resume: bool = False,
+    resume_anyway: bool = False,
     overwrite: bool = False,
     say: Say = lambda _: None,
     display: Display | None = None,
@@ -55,31 +70,62 @@ def train(
         patch_files: Files whose values take precedence over the config's.
         assignments: ``key=value`` texts that take precedence over both.
         output: Run folder instead of ``output_dir``.
-        resume: Go on with the run in that folder.
+        resume: Go on with the run in that folder, from its newest checkpoint; without one, from the start.
+        resume_anyway: The same where versions, device or values have changed that leave the checkpoint usable. The
+            weights may then differ from those of an undisturbed run; ``env.json`` tells.
         overwrite: Replace the run in that folder.
         say: Told what was decided, one line at a time.
         display: Told how training advances.
 
     Raises:
         ExactuneError: Something the user must change; before training nothing is written.
-        Interrupted: Stopped by a signal after saving a checkpoint.
+        Interrupted: Stopped by a signal; says what was saved and how to go on.
     """
-    plan = make_plan(config_source(config, patch_files=patch_files, assignments=assignments), output=output)
-    resume = resume and plan.run.config.is_file()
-    if resume:
-        _refuse_changes(plan)
-    else:
-        plan.run.ensure_free(overwrite=overwrite)
+    plan: Plan | None = None
+    with listening() as stop:
+        try:
+            plan = make_plan(config_source(config, patch_files=patch_files, assignments=assignments), output=output)
+            return _carry_out(
+                plan, say, display or _Silent(), stop, resume=resume or resume_anyway, anyway=resume_anyway,
+                overwrite=overwrite,
+            )  # fmt: skip
+        except StopNow:
+            raise Interrupted(_how_to_go_on(plan), stop.signal_number or signal.SIGINT) from None
+
+
+def _carry_out(
+    plan: Plan, tell: Say, display: Display, stop: StopRequest, *, resume: bool, anyway: bool, overwrite: bool
+) -> Run:
+    run = plan.run
+    resume = resume and run.config.is_file()
     refuse_unknown_trackers(plan.config.training.report_to)
+    changes: list[Change] = []
+    if resume:
+        changes = refuse_changes(plan, anyway=anyway)
+        if is_finished(run):
+            tell(say("resume  {path} is finished; there is nothing left to do", path=run.path))
+            return run
+    else:
+        run.ensure_free(overwrite=overwrite)
     for line in describe(plan):
-        say(line)
-    if not (resume and _best_file(plan.run).is_file()):
-        _train(plan, display or _Silent(), resume=resume, overwrite=overwrite)
-    artifact = load(plan.run.path)
-    _refuse_unfaithful(plan, artifact)
-    evaluate(plan.run, artifact=artifact, rows=plan.splits.scored)
-    write_report(plan.run)
-    return plan.run
+        tell(line)
+    with run.locked(), naming_a_full_disk(run.path):
+        if not (resume and best_file(run).is_file()):
+            _train(plan, tell, display, stop, changes if resume else None, overwrite=overwrite)
+        artifact = load(run.path)
+        _refuse_unfaithful(plan, artifact)
+        evaluate(run, artifact=artifact, rows=plan.splits.scored)
+        write_report(run)
+    return run
+
+
+def _how_to_go_on(plan: Plan | None) -> str:
+    """For a run that was stopped where it had nothing to save."""
+    if plan is None or not plan.run.config.is_file():
+        return say("Stopped before training began. Start again with the same command.")
+    if best_file(plan.run).is_file():
+        return say("Stopped after training. The same command with --resume evaluates and writes the report.")
+    return say("Stopped. Go on from the last checkpoint with the same command and --resume.")
 
 
 def describe(plan: Plan) -> Iterator[Text]:
@@ -139,11 +185,6 @@ class _Silent:
         """Nothing to show."""
 
 
-def _best_file(run: Run) -> Path:
-    """Written when training is over: the best evaluation, ``{"step", "epoch", "metric", "value"}``."""
-    return run.train_metrics.with_name("best.json")
-
-
 Evaluate = Callable[[torch.nn.Module, Callable[[int], None]], dict[str, float]]
 
 
@@ -174,7 +215,7 @@ def _refuse_unfaithful(plan: Plan, artifact: Artifact) -> None:
     Raises:
         TrainingError: They do not, so what would be shipped is not what was measured.
     """
-    best = read_json(_best_file(plan.run))
+    best = read_json(best_file(plan.run))
     found = _evaluator(plan, artifact.template)(artifact.model, lambda _: None)[best["metric"]]
     if not math.isclose(found, best["value"], rel_tol=RESCORE_TOLERANCE, abs_tol=RESCORE_TOLERANCE):
         raise TrainingError(
@@ -189,19 +230,32 @@ def _refuse_unfaithful(plan: Plan, artifact: Artifact) -> None:
         )
 
 
-def _train(plan: Plan, display: Display, *, resume: bool, overwrite: bool) -> None:
-    """Load the base, write what is known, fit."""
+def _train(
+    plan: Plan, tell: Say, display: Display, stop: StopRequest, changes: Sequence[Change] | None, *, overwrite: bool
+) -> None:
+    """Load the base, write what is known, fit.
+
+    Args:
+        changes: None for a new run; else what has changed since the run began.
+    """
+    run = plan.run
     started = time.time()
+    checkpoint = None if changes is None else choose_checkpoint(run, tell)
     model, template = load_base(plan.base, full=plan.config.lora is None)
     digest = weights_digest(plan.base)
     trained = make_trainable(model, plan.config.lora, plan.config.training.seed)
-    if not resume:
-        Run.create(plan.run.path, overwrite=overwrite)
+    needed = needed_bytes(trained)
+    refuse_a_small_disk(run.path, needed)
+    tell(say("disk    up to {needed} in {path}", needed=readable(needed), path=run.path))
+    if changes is None:
+        Run.create(run.path, overwrite=overwrite)
         _write_plan(plan, trained, digest)
+    else:
+        note_resumption(plan, checkpoint, changes)
     try:
-        _fit(plan, trained, template, digest, display, resume=resume)
+        _fit(plan, trained, template, digest, display, stop, checkpoint)
     finally:
-        _add_minutes(plan.run, started)
+        _add_minutes(run, started)
 
 
 def _fit(
@@ -210,11 +264,11 @@ def _fit(
     template: Template,
     digest: Mapping[str, Any],
     display: Display,
-    *,
-    resume: bool,
+    stop: StopRequest,
+    checkpoint: Path | None,
 ) -> None:
     def keep(current: torch.nn.Module) -> None:
-        with replace_dir(plan.run.model if plan.config.lora is None else plan.run.adapter) as folder:
+        with replaced_dir(plan.run.model if plan.config.lora is None else plan.run.adapter) as folder:
             save_artifact(
                 folder, current, template,
                 base=plan.base, digest=digest, task=plan.task, examples=plan.splits.train,
@@ -229,13 +283,15 @@ def _fit(
         model=trained,
         tokenizer=template.tokenizer,
         rows=plan.encoded,
+        names=[row.id for row in plan.encoded],
         evaluate=_evaluator(plan, template),
         keep=keep,
         display=display,
+        stop=stop,
     )
-    best = fit(job, resume=resume)
+    best = fit(job, checkpoint)
     write_json(
-        _best_file(plan.run),
+        best_file(plan.run),
         {"step": best.step, "epoch": best.epoch, "metric": plan.metric, "value": best.value},
     )
 
@@ -257,6 +313,7 @@ def _write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any])
     write_json(run.env, {
         **versions(),
         "device": describe_device(default_device()),
+        "threads": torch.get_num_threads(),
         "model": {"name": plan.base.name, **digest, **parameter_counts(trained)},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "minutes": 0.0,
@@ -264,7 +321,7 @@ def _write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any])
     write_json(run.data, _data_document(plan))
     write_json(run.findings, [stored(finding.to_json(), "message", "fix") for finding in plan.findings])
     # The marker of a run folder, so it comes last.
-    write_text(run.config, to_yaml(resolved, ["What this run was made of; it can be trained again as it is."]))
+    write_text(run.config, to_yaml(resolved, [CONFIG_HEAD]))
 
 
 def _data_document(plan: Plan) -> dict[str, Any]:
@@ -293,35 +350,9 @@ def _data_document(plan: Plan) -> dict[str, Any]:
             "prompt_mean": sum(len(row.prompt_ids) for row in plan.encoded) / len(plan.encoded),
             "answer_mean": sum(len(row.answer_ids) for row in plan.encoded) / len(plan.encoded),
             "longest": max(len(row) for row in plan.encoded),
+            "sha256": ids_digest(plan.encoded),
         },
     }  # fmt: skip
-
-
-def _refuse_changes(plan: Plan) -> None:
-    """A resumed run must be the same run.
-
-    Raises:
-        RunError: Config or data differ from those in the run folder; says which.
-    """
-    stored, now = _leaves(resolve([read_patch(plan.run.config)]).config), _leaves(plan.config)
-    changed = [key for key in {**now, **stored} if now.get(key) != stored.get(key)]
-    changed += changed_files(plan.run, plan.loaded)
-    if changed:
-        raise RunError(
-            say(
-                "{path} was started with another {names}, so it cannot be resumed. Start again with "
-                "--overwrite or another --output.",
-                path=plan.run.path,
-                names=", ".join(changed),
-            )
-        )
-
-
-def _leaves(config: Config) -> dict[str, Any]:
-    """Dotted path -> value, without the folder the run happens to lie in."""
-    tree = config.model_dump(mode="json", exclude={"output_dir"})
-    blocks = {key: value if isinstance(value, dict) else {"": value} for key, value in tree.items()}
-    return {f"{key}.{name}".rstrip("."): leaf for key, block in blocks.items() for name, leaf in block.items()}
 
 
 def _add_minutes(run: Run, started: float) -> None:

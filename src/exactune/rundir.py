@@ -18,7 +18,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,16 +26,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exactune.durable import write_text
 from exactune.errors import RunError
 from exactune.language import Text, say
 
-__all__ = ["Run", "append_jsonl", "read_json", "read_jsonl", "replace_dir", "write_json", "write_jsonl", "write_text"]
+__all__ = ["Run", "append_jsonl", "read_json", "read_jsonl", "write_json", "write_jsonl"]
 
 MARKER = "config.yaml"
 FIRST = "recipe.json"
 """Written first; a folder that has it and nothing foreign is a run, even one that was killed early."""
+LOCK = ".lock"
 OWN = {MARKER, FIRST, "env.json", "data.json", "findings.json", "train", "checkpoints", "adapter", "model", "eval",
-       "diagnosis.json", "report.html"}  # fmt: skip
+       "diagnosis.json", "report.html", LOCK}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,41 @@ class Run:
             )
         return run
 
+    def entries(self) -> list[Path]:
+        """What the folder holds, but for the lock."""
+        return [entry for entry in self.path.iterdir() if entry.name != LOCK] if self.path.is_dir() else []
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in this folder; the system lets go when a process dies.
+
+        Raises:
+            RunError: Another process does, or the folder cannot be written.
+        """
+        # It brings asyncio along, which nobody needs who only reads a run.
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / LOCK, timeout=0)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            raise RunError(
+                say(
+                    "{path}: another process is training there. Wait for it, stop it, or choose another folder with "
+                    "--output DIR.",
+                    path=self.path,
+                )
+            ) from error
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        try:
+            yield
+        finally:
+            if not self.entries():
+                shutil.rmtree(self.path, ignore_errors=True)
+            lock.release()
+
     @classmethod
     def create(cls, path: str | Path, *, overwrite: bool = False) -> Run:
         """A new, empty run folder.
@@ -127,7 +163,7 @@ class Run:
         run.ensure_free(overwrite=overwrite)
         try:
             run.path.mkdir(parents=True, exist_ok=True)
-            for entry in run.path.iterdir():
+            for entry in run.entries():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         except OSError as error:
             raise _unwritable(run.path, error) from error
@@ -141,7 +177,7 @@ class Run:
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunError(say("{path} is a file. Name a folder with --output DIR or `output_dir:`.", path=self.path))
-        entries = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
+        entries = {entry.name for entry in self.entries()}
         foreign = sorted(name for name in entries - OWN if not name.endswith((".tmp", ".old")))
         if foreign or (entries and FIRST not in entries):
             found = f" ({', '.join(foreign[:3])})" if foreign else ""
@@ -178,14 +214,6 @@ def _unwritable(path: Path, error: OSError) -> RunError:
             reason=Text(error.strerror or str(error)),
         )
     )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file complete or not at all: beside, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.tmp")
-    staged.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(staged, path)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -230,21 +258,3 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
             yield json.loads(line)
-
-
-@contextmanager
-def replace_dir(path: Path) -> Iterator[Path]:
-    """A folder to fill; it takes the place of ``path`` when the block ends without an exception."""
-    staged, old = path.with_name(f".{path.name}.tmp"), path.with_name(f".{path.name}.old")
-    for leftover in (staged, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    staged.mkdir(parents=True)
-    try:
-        yield staged
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
-    if path.exists():
-        path.rename(old)
-    staged.rename(path)
-    shutil.rmtree(old, ignore_errors=True)

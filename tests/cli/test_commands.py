@@ -137,7 +137,7 @@ def test_resume_refuses_other_rows_and_other_values(task: Callable[..., Path], t
     assert run("train", str(config)) == 0
     capsys.readouterr()
     assert run("train", str(config), "--resume", "--set", "seed=1") == 2
-    assert "started with another training.seed, so" in " ".join(capsys.readouterr().err.split())
+    assert "started with another training.seed (42 -> 1), so" in " ".join(capsys.readouterr().err.split())
     train = tmp_path / "train.jsonl"
     train.write_text(train.read_text(encoding="utf-8").replace("第0號", "第零號"), encoding="utf-8")
     assert run("train", str(config), "--resume") == 2

@@ -12,11 +12,10 @@ from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from exactune.config import LoraSettings, TrainingConfig
-from exactune.errors import ConfigError, TrainingError
+from exactune.errors import ConfigError
 from exactune.render.template import Encoded
 from exactune.train import methods
 from exactune.train.adapter import make_trainable, parameter_counts
-from exactune.train.watch import refuse_dead_adapters
 
 import tiny
 
@@ -105,43 +104,3 @@ def test_parameter_counts() -> None:
     assert full["parameters"] == full["trainable_parameters"] == sum(p.numel() for p in tiny.model().parameters())
     adapter = parameter_counts(make_trainable(tiny.model(), LORA, 0))
     assert adapter["trainable_parameters"] == adapter["parameters"] - full["parameters"]
-
-
-def test_a_dead_adapter_stops_the_run() -> None:
-    model = make_trainable(tiny.model(), LORA, 0)
-    with pytest.raises(TrainingError, match="get no gradient"):
-        refuse_dead_adapters(model)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            parameter.data.fill_(0.1)
-    refuse_dead_adapters(model)
-
-
-def test_a_broken_loss_stops_the_run_and_says_where(tmp_path: Path) -> None:
-    from exactune.train.stop import StopRequest
-    from exactune.train.watch import Watch
-
-    training = TrainingConfig(num_epochs=1, learning_rate=1e-3, logging_steps=1)
-    model = make_trainable(tiny.model(), LORA, 0)
-    next(p for n, p in model.named_parameters() if "lora_B" in n).data.fill_(float("inf"))
-    watch = Watch(tmp_path / "metrics.jsonl", 32, StopRequest(), lambda *_: None)
-    trainer = methods.sft_trainer(model, tiny.byte_bpe(), encoded(32), training, tmp_path, [watch])
-    with pytest.raises(TrainingError, match="step 1: loss is nan"):
-        trainer.train()
-
-
-def test_a_broken_eval_loss_keeps_nothing(tmp_path: Path) -> None:
-    from transformers import TrainerControl, TrainerState
-
-    from exactune.train.judge import Judge
-    from exactune.train.stop import StopRequest
-
-    kept: list[object] = []
-    judge = Judge(
-        TrainingConfig(), "loss", lambda _: {"loss": float("nan")}, kept.append, tmp_path / "metrics.jsonl",
-        StopRequest(), lambda *_: None,
-    )  # fmt: skip
-    with pytest.raises(TrainingError, match="the eval loss is nan"):
-        judge.on_epoch_end(None, TrainerState(global_step=3, epoch=1.0), TrainerControl(), model=None)
-    assert kept == []
-    assert not (tmp_path / "metrics.jsonl").exists()

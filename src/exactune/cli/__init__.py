@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -21,7 +22,8 @@ from exactune.cli.report import report
 from exactune.cli.screen import fail
 from exactune.cli.train import train
 from exactune.errors import ExactuneError, Interrupted
-from exactune.language import speaking
+from exactune.language import say, speaking
+from exactune.stop import StopNow, StopRequest, listening
 
 __all__ = ["app", "main"]
 
@@ -63,17 +65,19 @@ def main() -> None:
         language = chosen(sys.argv[1:], os.environ)
     except ExactuneError as error:
         fail(str(error))
-    with speaking(language):
-        _run(language)
+    with speaking(language), listening() as stop:
+        _run(language, stop)
 
 
-def _run(language: str) -> None:
+def _run(language: str, stop: StopRequest) -> None:
     command = typer.main.get_command(app)
     translate_help(command, language)
     try:
         command(args=taken_out(sys.argv[1:])[1])
-    except Interrupted as stop:
-        fail(str(stop), code=128 + stop.signal_number)
+    except Interrupted as interrupted:
+        fail(str(interrupted), code=128 + interrupted.signal_number)
+    except StopNow:
+        fail(say("Stopped."), code=128 + (stop.signal_number or signal.SIGINT))
     except ExactuneError as error:
         fail(str(error), getattr(error, "findings", ()))
 

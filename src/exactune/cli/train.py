@@ -21,6 +21,9 @@ def train(
     patch: Annotated[list[Path], typer.Option(help="A file with values that win over the config's.")] = [],  # noqa: B006
     output: Annotated[str | None, typer.Option(help="Run folder, instead of output_dir.", metavar="DIR")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    resume_anyway: Annotated[
+        bool, typer.Option("--resume-anyway", help="Go on though versions or the device have changed.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and plan only.")] = False,
 ) -> None:
@@ -37,7 +40,8 @@ def train(
 
     with TrainingScreen() as screen:
         run = run_pipeline(
-            config, patch_files=patch, assignments=assignments, output=output, resume=resume, overwrite=overwrite,
+            config, patch_files=patch, assignments=assignments, output=output, resume=resume,
+            resume_anyway=resume_anyway, overwrite=overwrite,
             say=lambda line: out.print(translate(line), markup=False), display=screen,
         )  # fmt: skip
     finish(run)

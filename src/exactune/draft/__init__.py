@@ -14,10 +14,10 @@ from exactune.draft.facts import described_files, described_findings, described_
 from exactune.draft.files import name_splits
 from exactune.draft.page import write_page
 from exactune.draft.survey import Survey, look
+from exactune.durable import write_text
 from exactune.errors import ConfigError, DataError, ExactuneError
 from exactune.language import Text, say
 from exactune.layers import parse_assignment, resolve
-from exactune.rundir import write_text
 from exactune.types import Patch
 
 __all__ = ["Doubt", "Draft", "Survey", "init"]

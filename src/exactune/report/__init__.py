@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from exactune.durable import write_text
 from exactune.language import spoken
 from exactune.report.page import to_html
 from exactune.report.view import read_view
-from exactune.rundir import Run, write_text
+from exactune.rundir import Run
 
 __all__ = ["write_report"]
 

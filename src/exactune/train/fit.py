@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from exactune.config import TrainingConfig
+from exactune.durable import write_text
 from exactune.errors import Interrupted
 from exactune.language import say
 from exactune.render.template import Encoded
-from exactune.rundir import Run, read_jsonl, write_jsonl
-from exactune.train.checkpoints import CheckpointFolder, latest_checkpoint, step_of
+from exactune.rundir import Run
+from exactune.stop import StopRequest
+from exactune.train.checkpoints import remembered
 from exactune.train.judge import Best, Judge, TrainingOver
 from exactune.train.methods import sft_trainer
-from exactune.train.stop import listening
-from exactune.train.watch import Watch
+from exactune.train.watch import Changed, Watch
 
 __all__ = ["Display", "Job", "fit"]
 
@@ -45,9 +47,11 @@ class Job:
         model: With its trainable parameters.
         tokenizer: For padding.
         rows: Training rows as ids.
+        names: Of these rows, for people.
         evaluate: Model and an ``advance`` callable (called with rows done; may raise) -> metrics, ``loss`` included.
         keep: Publishes the model given as the best so far.
         display: See :class:`Display`.
+        stop: Set when the run was asked to stop.
     """
 
     run: Run
@@ -56,17 +60,19 @@ class Job:
     model: torch.nn.Module
     tokenizer: PreTrainedTokenizerBase
     rows: Sequence[Encoded]
+    names: Sequence[str]
     evaluate: Callable[[torch.nn.Module, Callable[[int], None]], Mapping[str, float]]
     keep: Callable[[torch.nn.Module], None]
     display: Display
+    stop: StopRequest
 
 
-def fit(job: Job, *, resume: bool = False) -> Best:
+def fit(job: Job, checkpoint: Path | None = None) -> Best:
     """Train until the epochs are over or early stopping decides.
 
     Args:
         job: See :class:`Job`.
-        resume: Go on from the newest checkpoint; without one, start at the beginning.
+        checkpoint: Go on from there.
 
     Returns:
         The best evaluation; its weights have been published by ``job.keep``.
@@ -75,40 +81,43 @@ def fit(job: Job, *, resume: bool = False) -> Best:
         Interrupted: A signal came; a checkpoint was saved.
         TrainingError: The numbers broke.
     """
-    checkpoint = latest_checkpoint(job.run.checkpoints) if resume else None
-    _forget_after(job.run, 0 if checkpoint is None else step_of(checkpoint))
-    with listening() as stop:
-        judge = Judge(
-            job.training,
-            job.metric,
-            lambda model: job.evaluate(model, stop.check),
-            job.keep,
-            job.run.train_metrics,
-            stop,
-            job.display.evaluated,
+    memory: dict[str, Any] = {"metrics": "", "losses": []} if checkpoint is None else remembered(checkpoint)
+    # Lines of steps that will be trained again go, so that none stands twice.
+    write_text(job.run.train_metrics, memory["metrics"])
+    judge = Judge(
+        job.training,
+        job.metric,
+        lambda model: job.evaluate(model, job.stop.check),
+        job.keep,
+        job.run.train_metrics,
+        job.stop,
+        job.display.evaluated,
+        Changed(job.model).share,
+    )
+    watch = Watch(
+        job.run.train_metrics, job.names, job.stop, job.display.step,
+        logging_steps=job.training.logging_steps, save_steps=job.training.save_steps, losses=memory["losses"],
+    )  # fmt: skip
+    trainer = sft_trainer(job.model, job.tokenizer, job.rows, job.training, job.run.checkpoints, [watch, judge])
+    trainer.see = watch.see
+    trainer.memory = lambda: _memory(job.run, watch)
+    with job.stop.deferring(), contextlib.suppress(TrainingOver):
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if job.stop.signal_number is not None:
+        raise Interrupted(
+            say(
+                "Stopped at step {step} of {max_steps}; the checkpoint is saved. Go on with the same "
+                "command and --resume.",
+                step=trainer.state.global_step,
+                max_steps=trainer.state.max_steps,
+            ),
+            job.stop.signal_number,
         )
-        watch = Watch(job.run.train_metrics, len(job.rows), stop, job.display.step)
-        callbacks = [watch, judge, CheckpointFolder()]
-        trainer = sft_trainer(job.model, job.tokenizer, job.rows, job.training, job.run.checkpoints, callbacks)
-        with contextlib.suppress(TrainingOver):
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        if stop.signal_number is not None:
-            step = trainer.state.global_step
-            raise Interrupted(
-                say(
-                    "Stopped at step {step} of {max_steps}; the checkpoint is saved. Go on with the same "
-                    "command and --resume.",
-                    step=step,
-                    max_steps=trainer.state.max_steps,
-                ),
-                stop.signal_number,
-            )
     assert judge.best is not None
     return judge.best
 
 
-def _forget_after(run: Run, step: int) -> None:
-    """Drop the lines of steps that will be trained again, so that none stands twice."""
-    lines = [line for line in read_jsonl(run.train_metrics) if line["step"] <= step and step]
-    if run.train_metrics.exists():
-        write_jsonl(run.train_metrics, lines)
+def _memory(run: Run, watch: Watch) -> dict[str, Any]:
+    """What a resumed run cannot find in the trainer's state: the metrics file, and the losses of its next line."""
+    metrics = run.train_metrics.read_text(encoding="utf-8") if run.train_metrics.exists() else ""
+    return {"metrics": metrics, "losses": watch.losses}

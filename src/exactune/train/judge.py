@@ -16,8 +16,8 @@ from exactune.config import TrainingConfig
 from exactune.errors import TrainingError
 from exactune.language import say
 from exactune.rundir import append_jsonl, read_jsonl
+from exactune.stop import StopEvaluation, StopRequest
 from exactune.tasks import better
-from exactune.train.stop import StopEvaluation, StopRequest
 
 __all__ = ["Best", "Judge", "TrainingOver"]
 
@@ -56,6 +56,7 @@ class Judge(TrainerCallback):
         metrics_file: ``train/metrics.jsonl``.
         stop: Set when the run was asked to stop.
         show: Told of every evaluation: epoch, metrics, whether it is the best.
+        changed: Model -> share of its weights that training has changed.
     """
 
     def __init__(
@@ -67,9 +68,10 @@ class Judge(TrainerCallback):
         metrics_file: Path,
         stop: StopRequest,
         show: Callable[[float, Mapping[str, float], bool], None],
+        changed: Callable[[torch.nn.Module], float],
     ) -> None:
         self.training, self.metric = training, metric
-        self.evaluate, self.keep, self.stop, self.show = evaluate, keep, stop, show
+        self.evaluate, self.keep, self.stop, self.show, self.changed = evaluate, keep, stop, show, changed
         self.metrics_file = metrics_file
         self.best: Best | None = None
         self.stale = 0
@@ -135,9 +137,8 @@ class Judge(TrainerCallback):
         # Weights first: a line without its weights would be a best that cannot be published.
         if is_best:
             self.keep(model)
-        append_jsonl(
-            self.metrics_file, {"step": state.global_step, "epoch": epoch, "time": time.time(), "eval": metrics}
-        )
+        line = {"step": state.global_step, "epoch": epoch, "time": time.time(), "changed": self.changed(model)}
+        append_jsonl(self.metrics_file, {**line, "eval": metrics})
         self.show(epoch, metrics, is_best)
         self._decide(state, control)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,21 @@ from exactune.errors import ConfigError, MissingExtra
 from exactune.language import say
 from exactune.render.batch import answer_nll, collate
 from exactune.render.template import IGNORED, Encoded
+from exactune.train.checkpoints import Checkpoints
 
 __all__ = ["AnswerTrainer", "refuse_unknown_trackers", "sft_trainer"]
 
 
-class AnswerTrainer(SFTTrainer):
-    """TRL's trainer with the loss made at labelled positions only.
+class AnswerTrainer(Checkpoints, SFTTrainer):
+    """TRL's trainer with our checkpoints, and with the loss made at labelled positions only.
 
     Off CUDA, TRL's own loss scores every position. ``tests/train`` holds the two to the same trajectory.
+
+    Attributes:
+        see: Told of every forward pass: positions of its rows in the data set (int64 ``[batch]``) and its loss.
     """
+
+    see: Callable[[torch.Tensor, torch.Tensor], None] = staticmethod(lambda rows, loss: None)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -35,18 +41,18 @@ class AnswerTrainer(SFTTrainer):
         """Mean loss per labelled token of the optimizer step, whatever its forward passes."""
         if return_outputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        rows = inputs.pop("row")
         total = answer_nll(model, inputs)
+        self.see(rows, total)
         if num_items_in_batch is None:
             return total / (inputs["labels"] != IGNORED).sum()
         # The count is over all ranks, and their gradients are averaged afterwards.
         return total / num_items_in_batch * self.accelerator.num_processes
 
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """None: it would lie among the checkpoints and speak of a push to a hub."""
 
-
-def _collate(rows: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
-    return collate([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+def _collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    batch = collate([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+    return {**batch, "row": torch.tensor([row["row"] for row in rows])}
 
 
 def refuse_unknown_trackers(names: Sequence[str]) -> None:
@@ -75,7 +81,7 @@ def sft_trainer(
     training: TrainingConfig,
     output_dir: Path,
     callbacks: Sequence[TrainerCallback],
-) -> SFTTrainer:
+) -> AnswerTrainer:
     """Supervised fine-tuning on ready-made ids: TRL neither tokenizes, nor cuts, nor masks anything.
 
     Args:
@@ -86,7 +92,9 @@ def sft_trainer(
         output_dir: Where checkpoints go.
         callbacks: Added to the trainer; its own printers are removed.
     """
-    dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
+    dataset = Dataset.from_list(
+        [{"input_ids": row.input_ids, "labels": row.labels, "row": position} for position, row in enumerate(rows)]
+    )
     trainer = AnswerTrainer(
         model=model,
         args=SFTConfig(**_arguments(training, len(rows), output_dir)),
@@ -120,11 +128,13 @@ def _arguments(training: TrainingConfig, rows: int, output_dir: Path) -> dict[st
         "gradient_checkpointing": training.gradient_checkpointing,
         "seed": training.seed,
         "data_seed": training.seed,
-        "logging_steps": training.logging_steps,
+        # Every step: the metrics file makes its lines of them.
+        "logging_steps": 1,
         "report_to": training.report_to or "none",
         # Rows were measured and rejected before; TRL's default of 1,024 would cut answers silently.
         "max_length": None,
         "packing": False,
+        "remove_unused_columns": False,
         "bf16": cuda and torch.cuda.is_bf16_supported(),
         # The default hides a NaN loss in the log.
         "logging_nan_inf_filter": False,

@@ -1,10 +1,10 @@
-"""What is watched at every step: the metrics file, broken numbers, dead adapters, requests to stop."""
+"""What is watched at every step: the metrics file, broken numbers, tensors that do not learn, requests to stop."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +14,117 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from exactune.errors import TrainingError
 from exactune.language import say
 from exactune.rundir import append_jsonl
-from exactune.train.stop import StopRequest
+from exactune.stop import StopRequest
 
-__all__ = ["Watch"]
+__all__ = ["Changed", "Watch"]
 
 LOGGED = ("loss", "learning_rate", "grad_norm")
 LIVENESS_STEP = 5
-"""By then warm-up has left zero, and an adapter that has a gradient has moved."""
+"""By then warm-up has left zero, ``lora_B`` has moved, and so ``lora_A`` has had a gradient."""
+NAMED_ROWS = 5
+SAVE_SECONDS = 600.0
+"""A run is never further from its last checkpoint than this and one step."""
 
 
 class Watch(TrainerCallback):
-    """Writes one line per logged step and stops a run that computes nothing sensible.
+    """Writes the metrics file, asks for checkpoints, and stops a run that computes nothing sensible.
+
+    The trainer must log at every step; a line is written for every ``logging_steps`` of them.
 
     Args:
         metrics_file: ``train/metrics.jsonl``.
-        rows: Training rows per epoch.
+        names: Names of the training rows, in the order of the data set.
         stop: Set when the run was asked to stop.
         show: Told of every step: step, number of steps, the newest logged values.
+        logging_steps: Steps to a line; its loss is their mean.
+        save_steps: Steps between checkpoints besides those at the end of each epoch; None leaves it to the clock.
+        losses: Losses since the last line, where a resumed run goes on.
     """
 
     def __init__(
         self,
         metrics_file: Path,
-        rows: int,
+        names: Sequence[str],
         stop: StopRequest,
         show: Callable[[int, int, Mapping[str, float]], None],
+        *,
+        logging_steps: int,
+        save_steps: int | None = None,
+        losses: Iterable[float] = (),
     ) -> None:
-        self.metrics_file, self.rows, self.stop, self.show = metrics_file, rows, stop, show
+        self.metrics_file, self.names, self.stop, self.show = metrics_file, names, stop, show
+        self.logging_steps, self.save_steps = logging_steps, save_steps
+        self.losses = list(losses)
         self.newest: dict[str, float] = {}
+        self.batches: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.without_gradient: set[str] | None = None
+        self.saved_at = time.monotonic()
+
+    def see(self, rows: torch.Tensor, loss: torch.Tensor) -> None:
+        """Told of every forward pass: positions of its rows in the data set (int64 ``[batch]``) and its loss."""
+        self.batches.append((rows, loss.detach()))
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Before a step changes any weight.
+
+        Raises:
+            TrainingError: A loss or a gradient is not finite; names the rows.
+        """
+        step, batches = state.global_step + 1, self.batches
+        self.batches = []
+        broken = [rows for rows, loss in batches if not math.isfinite(float(loss))]
+        if broken:
+            raise self._broken(step, say("the loss"), broken)
+        trained = dict(_trained(kwargs["model"]))
+        gradients = [tensor.grad for tensor in trained.values() if tensor.grad is not None]
+        if not torch.nn.utils.get_total_norm(gradients).isfinite():
+            raise self._broken(step, say("a gradient"), [rows for rows, _ in batches])
+        if step <= LIVENESS_STEP:
+            self._note_gradients(trained)
+
+    def _note_gradients(self, trained: Mapping[str, torch.nn.Parameter]) -> None:
+        if self.without_gradient is None:
+            self.without_gradient = set(trained)
+        self.without_gradient -= {
+            name for name in self.without_gradient if (grad := trained[name].grad) is not None and bool(grad.any())
+        }
+
+    def _broken(self, step: int, what: str, rows: Iterable[torch.Tensor]) -> TrainingError:
+        named = [self.names[position] for part in rows for position in part.tolist()]
+        return TrainingError(
+            say(
+                "step {step}: {what} is not a finite number, in a forward pass over {rows}. The weights are left as "
+                "they were before it. Look at these rows; else lower training.learning_rate, or raise "
+                "training.warmup_ratio.",
+                step=step,
+                what=what,
+                rows=", ".join(named[:NAMED_ROWS]) + (" …" if len(named) > NAMED_ROWS else ""),
+            )
+        )
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """After a step: stop if asked to or if it broke the weights; ask for a checkpoint where one is due.
+
+        Raises:
+            TrainingError: A weight is not finite, or a tensor has had no gradient so far.
+        """
+        refuse_broken_weights(kwargs["model"], state.global_step)
+        if state.global_step == LIVENESS_STEP and self.without_gradient:
+            raise _dead(self.without_gradient)
+        due = state.global_step % self.save_steps == 0 if self.save_steps else self._long_ago()
+        control.should_save |= due
+        if self.stop:
+            control.should_save = control.should_training_stop = True
+        self.show(state.global_step, state.max_steps, self.newest)
+
+    def _long_ago(self) -> bool:
+        return time.monotonic() - self.saved_at > SAVE_SECONDS
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Start the clock again."""
+        self.saved_at = time.monotonic()
 
     def on_log(
         self,
@@ -51,57 +134,80 @@ class Watch(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Write a line.
-
-        Raises:
-            TrainingError: The loss or the gradient is not finite.
-        """
+        """Take note of a step; write a line where one is due."""
+        # The trainer's own history would grow with every step, and with it every checkpoint.
+        state.log_history.clear()
         if logs is None or "loss" not in logs:
             return
         self.newest = {name: float(logs[name]) for name in LOGGED if name in logs}
-        for name, value in self.newest.items():
-            if not math.isfinite(value):
-                raise TrainingError(
-                    say(
-                        "step {step}: {name} is {value}. The last checkpoint is from before. Lower "
-                        "training.learning_rate, or raise training.warmup_ratio.",
-                        step=state.global_step,
-                        name=name,
-                        value=value,
-                    )
-                )
+        self.losses.append(self.newest["loss"])
+        if state.global_step % self.logging_steps:
+            return
         epoch = float(state.epoch or 0)
-        line = {"step": state.global_step, "epoch": epoch, "rows": round(epoch * self.rows), "time": time.time()}
-        append_jsonl(self.metrics_file, {**line, **self.newest})
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Save and stop if asked to; check once that every adapter has moved."""
-        self.show(state.global_step, state.max_steps, self.newest)
-        if state.global_step == min(LIVENESS_STEP, state.max_steps):
-            refuse_dead_adapters(kwargs["model"])
-        if self.stop:
-            control.should_save = control.should_training_stop = True
+        line = {"step": state.global_step, "epoch": epoch, "rows": round(epoch * len(self.names)), "time": time.time()}
+        append_jsonl(self.metrics_file, {**line, **self.newest, "loss": sum(self.losses) / len(self.losses)})
+        self.losses.clear()
 
 
-def refuse_dead_adapters(model: torch.nn.Module) -> None:
-    """Stop a run in which part of the adapter gets no gradient.
+def _trained(model: torch.nn.Module) -> Iterable[tuple[str, torch.nn.Parameter]]:
+    return ((name, tensor) for name, tensor in model.named_parameters() if tensor.requires_grad)
 
-    ``lora_B`` starts at zero, so one that is still zero has never been updated.
+
+def refuse_broken_weights(model: torch.nn.Module, step: int) -> None:
+    """Stop before such weights are saved or judged.
 
     Raises:
-        TrainingError: Naming the first such tensors.
+        TrainingError: Naming the first tensor with a number that is not finite.
     """
-    dead = [
-        name
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad and "lora_B" in name and not bool(parameter.detach().any())
-    ]
-    if dead:
+    if torch.nn.utils.get_total_norm([tensor.detach() for _, tensor in _trained(model)]).isfinite():
+        return
+    broken = [name for name, tensor in _trained(model) if not bool(tensor.isfinite().all())]
+    if broken:
         raise TrainingError(
             say(
-                "{dead} adapter tensors have not moved in the first steps, first {first}: they get no "
-                "gradient. Name layers that the model uses in lora.target_modules.",
-                dead=len(dead),
-                first=dead[0],
+                "step {step}: {count} trained tensors hold numbers that are not finite, first {first}. No checkpoint "
+                "has them. Lower training.learning_rate, or raise training.warmup_ratio.",
+                step=step,
+                count=len(broken),
+                first=broken[0],
             )
         )
+
+
+def _dead(names: Iterable[str]) -> TrainingError:
+    dead = sorted(names)
+    return TrainingError(
+        say(
+            "{dead} of the trained tensors have got no gradient in the first steps, first {first}: nothing reaches "
+            "them. Name layers that the model uses in lora.target_modules.",
+            dead=len(dead),
+            first=dead[0],
+        )
+    )
+
+
+class Changed:
+    """The share of trained weights that differ from where training began, on up to 1,024 of each tensor.
+
+    Next to zero after an epoch means that updates are lost, as those too small for a bfloat16 weight are.
+
+    Args:
+        model: As it is before the first step.
+    """
+
+    SAMPLE = 1024
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.start = {name: self._sample(tensor).clone() for name, tensor in _trained(model)}
+
+    def _sample(self, tensor: torch.Tensor) -> torch.Tensor:
+        flat = tensor.detach().flatten()
+        return flat[:: max(1, flat.numel() // self.SAMPLE)]
+
+    def share(self, model: torch.nn.Module) -> float:
+        """Between 0 and 1; tensors count by their size."""
+        moved = total = 0.0
+        for name, tensor in _trained(model):
+            moved += float((self._sample(tensor) != self.start[name]).double().mean()) * tensor.numel()
+            total += tensor.numel()
+        return moved / total

@@ -1,4 +1,7 @@
-"""Stopping on request: the first Ctrl-C or SIGTERM asks, the second one insists."""
+"""Stopping on request: Ctrl-C and SIGTERM end the work at once, or, while a training loop runs, at its next safe point.
+
+In a training loop the first signal asks and the second one insists.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["StopEvaluation", "StopRequest", "listening"]
+__all__ = ["StopEvaluation", "StopNow", "StopRequest", "listening"]
+
+
+class StopNow(BaseException):
+    """Raised where a signal finds nothing worth saving. No ``except Exception`` of a library may hold it up."""
 
 
 class StopEvaluation(Exception):
@@ -15,24 +22,39 @@ class StopEvaluation(Exception):
 
 
 class StopRequest:
-    """Whether, and by which signal, the run was asked to stop."""
+    """Whether, and by which signal, the work was asked to stop.
+
+    Attributes:
+        signal_number: The first signal that came.
+        deferred: A loop looks at the request by itself, so the first signal raises nothing.
+    """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self.deferred = False
 
     def __bool__(self) -> bool:
         return self.signal_number is not None
 
     def receive(self, number: int, frame: FrameType | None) -> None:
         """A signal handler."""
-        if self:
-            raise KeyboardInterrupt
-        self.signal_number = number
+        insists, self.signal_number = bool(self), self.signal_number or number
+        if insists or not self.deferred:
+            raise StopNow
 
     def check(self, _: int = 0) -> None:
         """Raise :class:`StopEvaluation` if asked to stop; fits as an ``advance`` callable."""
         if self:
             raise StopEvaluation
+
+    @contextmanager
+    def deferring(self) -> Iterator[None]:
+        """Within the block the first signal only sets the request."""
+        self.deferred = True
+        try:
+            yield
+        finally:
+            self.deferred = False
 
 
 @contextmanager

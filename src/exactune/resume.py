@@ -1,0 +1,181 @@
+"""Resuming: whether a run in a folder is still the same run, and where it goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from exactune.apply import changed_files
+from exactune.config import Config
+from exactune.durable import write_text
+from exactune.environment import versions
+from exactune.errors import RunError
+from exactune.infer.model import default_device, describe_device, weights_digest
+from exactune.language import Text, join, say
+from exactune.layers import read_patch, resolve, to_yaml
+from exactune.plan import Plan
+from exactune.render.template import Encoded
+from exactune.rundir import Run, read_json, write_json
+from exactune.train.checkpoints import newest_checkpoint, step_of
+
+__all__ = [
+    "CONFIG_HEAD", "Change", "best_file", "choose_checkpoint", "ids_digest", "is_finished", "note_resumption",
+    "refuse_changes",
+]  # fmt: skip
+
+CONFIG_HEAD = "What this run was made of; it can be trained again as it is."
+HARMLESS = {
+    "training.early_stopping_patience", "training.logging_steps", "training.report_to", "training.save_steps",
+    "evaluate.batch_size",
+}  # fmt: skip
+"""Config values that a checkpoint does not hang on, besides whole blocks of ``check`` and ``gate``."""
+HARMLESS_BLOCKS = ("check", "gate")
+COMPUTING = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "safetensors", "numpy", "datasets")
+"""Packages whose versions may change a weight's last digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that is not what it was when the run began.
+
+    Attributes:
+        name: A config key, a file, a package.
+        before: Then; empty where a name says all.
+        after: Now.
+        harmless: The checkpoint can be used all the same.
+    """
+
+    name: str
+    before: str = ""
+    after: str = ""
+    harmless: bool = False
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return f"{self.name} ({self.before} -> {self.after})" if self.before or self.after else self.name
+
+
+def best_file(run: Run) -> Path:
+    """Written when training is over: the best evaluation, ``{"step", "epoch", "metric", "value"}``."""
+    return run.train_metrics.with_name("best.json")
+
+
+def is_finished(run: Run) -> bool:
+    """Whether the last stage has written its file."""
+    return best_file(run).is_file() and run.metrics.is_file() and run.report.is_file()
+
+
+def refuse_changes(plan: Plan, *, anyway: bool) -> list[Change]:
+    """A resumed run must be the same run.
+
+    Args:
+        plan: Of now, for the run folder.
+        anyway: Go on where only harmless things have changed.
+
+    Returns:
+        Those that are gone on with.
+
+    Raises:
+        RunError: Config, data, base model or versions differ from those in the run folder; says which.
+    """
+    changes = [*_changes(plan)]
+    hard = [change for change in changes if not change.harmless]
+    if hard:
+        raise RunError(
+            say(
+                "{path} was started with another {names}, so it cannot be resumed. Start again with "
+                "--overwrite or another --output.",
+                path=plan.run.path,
+                names=join(", ", (change.text for change in hard)),
+            )
+        )
+    if changes and not anyway:
+        raise RunError(
+            say(
+                "{path} was started with another {names}. Its checkpoint can be used, but the weights may come out "
+                "other than without the interruption: go on with --resume-anyway, or start again with --overwrite.",
+                path=plan.run.path,
+                names=join(", ", (change.text for change in changes)),
+            )
+        )
+    return changes
+
+
+def _changes(plan: Plan) -> Iterator[Change]:
+    then, now = _leaves(resolve([read_patch(plan.run.config)]).config), _leaves(plan.config)
+    for key in {**now, **then}:
+        if now.get(key) != then.get(key):
+            harmless = key in HARMLESS or key.split(".")[0] in HARMLESS_BLOCKS
+            yield Change(key, f"{then.get(key)}", f"{now.get(key)}", harmless)
+    files = changed_files(plan.run, plan.loaded)
+    yield from (Change(name) for name in files)
+    if not files:
+        # Same files, other ids: another tokenizer, template or reader of rows.
+        digest = read_json(plan.run.data)["tokens"].get("sha256")
+        if digest not in (None, ids_digest(plan.encoded)):
+            yield Change(say("token ids of the training rows"))
+    env = read_json(plan.run.env)
+    model, weights = env["model"], weights_digest(plan.base)
+    if any(model.get(key) != value for key, value in weights.items()):
+        yield Change(say("base model's weights"))
+    yield from _other_versions(env)
+
+
+def _other_versions(env: Mapping[str, Any]) -> Iterator[Change]:
+    here = versions()
+    pairs = {name: (env[name], here[name]) for name in ("exactune", "python", "platform")}
+    packages: Any = here["packages"]
+    pairs |= {name: (env["packages"].get(name), packages.get(name)) for name in COMPUTING}
+    pairs["device"] = (env["device"], describe_device(default_device()))
+    for name, (before, after) in pairs.items():
+        if before != after:
+            yield Change(name, f"{before}", f"{after}", harmless=True)
+
+
+def _leaves(config: Config) -> dict[str, Any]:
+    """Dotted path -> value, without the folder the run happens to lie in."""
+    tree = config.model_dump(mode="json", exclude={"output_dir"})
+    blocks = {key: value if isinstance(value, dict) else {"": value} for key, value in tree.items()}
+    return {f"{key}.{name}".rstrip("."): leaf for key, block in blocks.items() for name, leaf in block.items()}
+
+
+def ids_digest(rows: Sequence[Encoded]) -> str:
+    """sha256 of the ids that training sees, in order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps([row.prompt_ids, row.answer_ids]).encode())
+    return digest.hexdigest()
+
+
+def choose_checkpoint(run: Run, tell: Callable[[Text], None]) -> Path | None:
+    """The newest checkpoint that is whole; says which, and which are not."""
+    checkpoint, damaged = newest_checkpoint(run.checkpoints)
+    for path, reason in damaged:
+        tell(say("resume  {path} is damaged ({reason}) and left out", path=path, reason=reason))
+    if checkpoint is None:
+        tell(say("resume  no checkpoint yet: from the start"))
+    else:
+        tell(say("resume  from step {step}", step=step_of(checkpoint)))
+    return checkpoint
+
+
+def note_resumption(plan: Plan, checkpoint: Path | None, changes: Sequence[Change]) -> None:
+    """Keep the number of threads, on which sums hang, and write down that and how the run was resumed."""
+    env = read_json(plan.run.env)
+    torch.set_num_threads(env.get("threads", torch.get_num_threads()))
+    resumed = {
+        "step": 0 if checkpoint is None else step_of(checkpoint),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "changed": [change.text for change in changes],
+    }
+    write_json(plan.run.env, {**env, "resumed": [*env.get("resumed", []), resumed]})
+    if changes:
+        write_text(plan.run.config, to_yaml(plan.resolved, [CONFIG_HEAD]))
