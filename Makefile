@@ -1,6 +1,6 @@
 PYTHON ?= python
 
-.PHONY: check test docs bench
+.PHONY: check test soak docs bench
 
 check:            ## lint and types
 	$(PYTHON) -m ruff format --check src tests tools benchmarks
@@ -9,6 +9,9 @@ check:            ## lint and types
 
 test:             ## the whole suite
 	$(PYTHON) -m pytest
+
+soak:             ## kills real training processes and compares what resumed runs give; some minutes
+	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/train $(PYTHON) tests/soak.py
 
 docs:             ## docs/rules.md and docs/config.md from the docstrings, docs/recipes.md from recipes.yaml; the site under site/
 	$(PYTHON) tools/make_docs.py

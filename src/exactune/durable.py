@@ -91,6 +91,8 @@ def damage(path: Path) -> str | None:
         return next((f"{name}: digest differs" for name in files if _facts(path / name) != files[name]), None)
     except FileNotFoundError as error:
         return f"{Path(error.filename).name}: missing"
+    except OSError as error:  # a disk that gives back nothing at all
+        return f"{Path(error.filename or path).name}: {error.strerror}"
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST}: not readable"
 

@@ -97,7 +97,9 @@ def _carry_out(
     plan: Plan, tell: Say, display: Display, stop: StopRequest, *, resume: bool, anyway: bool, overwrite: bool
 ) -> Run:
     run = plan.run
-    resume = resume and run.config.is_file()
+    if resume and not run.config.is_file():
+        # Killed before it began, a run has nothing to lose.
+        resume, overwrite = False, overwrite or not (run.checkpoints.is_dir() or run.artifact.is_dir())
     refuse_unknown_trackers(plan.config.training.report_to)
     changes: list[Change] = []
     if resume:

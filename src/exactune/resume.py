@@ -121,11 +121,11 @@ def _changes(plan: Plan) -> Iterator[Change]:
         # Same files, other ids: another tokenizer, template or reader of rows.
         digest = read_json(plan.run.data)["tokens"].get("sha256")
         if digest not in (None, ids_digest(plan.encoded)):
-            yield Change(say("token ids of the training rows"))
+            yield Change(say("tokenization of the training rows"))
     env = read_json(plan.run.env)
     model, weights = env["model"], weights_digest(plan.base)
     if any(model.get(key) != value for key, value in weights.items()):
-        yield Change(say("base model's weights"))
+        yield Change(say("base model (its weights differ)"))
     yield from _other_versions(env)
 
 

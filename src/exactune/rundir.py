@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,6 +39,8 @@ FIRST = "recipe.json"
 LOCK = ".lock"
 OWN = {MARKER, FIRST, "env.json", "data.json", "findings.json", "train", "checkpoints", "adapter", "model", "eval",
        "diagnosis.json", "report.html", LOCK}  # fmt: skip
+HALF_WRITTEN = {f".{name}{end}" for name in OWN for end in (".tmp", ".old")}
+"""What a killed run was about to put in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,8 @@ class Run:
         run.ensure_free(overwrite=overwrite)
         try:
             run.path.mkdir(parents=True, exist_ok=True)
-            for entry in run.entries():
+            # The marker first and the first file last: killed in between, it is a run that never began.
+            for entry in sorted(run.entries(), key=lambda entry: (entry.name != MARKER, entry.name == FIRST)):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         except OSError as error:
             raise _unwritable(run.path, error) from error
@@ -178,7 +182,8 @@ class Run:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(say("{path} is a file. Name a folder with --output DIR or `output_dir:`.", path=self.path))
         entries = {entry.name for entry in self.entries()}
-        foreign = sorted(name for name in entries - OWN if not name.endswith((".tmp", ".old")))
+        entries -= HALF_WRITTEN
+        foreign = sorted(entries - OWN)
         if foreign or (entries and FIRST not in entries):
             found = f" ({', '.join(foreign[:3])})" if foreign else ""
             raise RunError(
@@ -227,10 +232,16 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
-    """Add one line and flush it."""
+    """Add one line and flush it; on a full disk no half of it stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(_line(row))
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(_line(row))
+    except OSError:
+        if path.exists():
+            os.truncate(path, before)
+        raise
 
 
 def _line(row: Mapping[str, Any]) -> str:

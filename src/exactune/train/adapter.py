@@ -33,9 +33,14 @@ def make_trainable(model: PreTrainedModel, lora: LoraSettings | None, seed: int)
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, settings)
+        adapted = get_peft_model(model, settings)
     except ValueError as error:
         raise ConfigError(say("lora: {error}", error=error)) from error
+    # PEFT keeps names in a set, whose order in adapter_config.json would change from process to process.
+    for config in adapted.peft_config.values():
+        if isinstance(config.target_modules, set):
+            config.target_modules = sorted(config.target_modules)
+    return adapted
 
 
 def _refuse_unknown_modules(model: torch.nn.Module, targets: list[str] | str) -> None:

@@ -191,7 +191,8 @@ def step_of(checkpoint: Path) -> int:
 
 
 def _sealed(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), key=step_of)
+    # Copies that people made are theirs.
+    return sorted((path for path in folder.glob("step-*") if path.name[5:].isdecimal()), key=step_of)
 
 
 def _drop_old(folder: Path, newest: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def needed_bytes(model: torch.nn.Module) -> int:
 def readable(size: float) -> str:
     """``1.2 GB``."""
     for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
+        if size < 999.5:  # what is rounded to three digits below 1000
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} TB"
@@ -75,10 +76,11 @@ def naming_a_full_disk(folder: Path) -> Iterator[None]:
     Raises:
         RunError: Instead of the error of the system or of safetensors.
     """
+    handled = sys.exception()
     try:
         yield
     except Exception as error:
-        if not _is_full(error):
+        if not _is_full(error, handled):
             raise
         raise RunError(
             say(
@@ -90,11 +92,14 @@ def naming_a_full_disk(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_full(error: BaseException | None) -> bool:
-    """safetensors has an error class of its own, with the system's number in its text."""
-    if error is None:
+def _is_full(error: BaseException | None, handled: BaseException | None = None) -> bool:
+    """Whether it, or what it came from, says so; but not ``handled``, which a caller is dealing with.
+
+    safetensors has an error class of its own, with the system's number in its text.
+    """
+    if error is None or error is handled:
         return False
     if isinstance(error, OSError) and error.errno in FULL:
         return True
-    named = any(f"os error {number}" in str(error) for number in FULL)
-    return named or _is_full(error.__cause__ or error.__context__)
+    named = any(f"(os error {number})" in str(error) for number in FULL)
+    return named or _is_full(error.__cause__ or error.__context__, handled)

@@ -113,8 +113,10 @@ class Judge(TrainerCallback):
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Evaluate, unless the run was asked to stop."""
-        if not self.stop:
+        """Evaluate, unless the run was asked to stop: it stops here then, so that the resumed run judges this epoch."""
+        if self.stop:
+            control.should_save = control.should_training_stop = True
+        else:
             self._judge(state, control, kwargs["model"])
 
     def _judge(self, state: TrainerState, control: TrainerControl, model: torch.nn.Module) -> None:

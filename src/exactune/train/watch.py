@@ -57,6 +57,7 @@ class Watch(TrainerCallback):
         self.losses = list(losses)
         self.newest: dict[str, float] = {}
         self.batches: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.stepped: list[torch.Tensor] = []
         self.without_gradient: set[str] | None = None
         self.saved_at = time.monotonic()
 
@@ -73,14 +74,14 @@ class Watch(TrainerCallback):
             TrainingError: A loss or a gradient is not finite; names the rows.
         """
         step, batches = state.global_step + 1, self.batches
-        self.batches = []
+        self.batches, self.stepped = [], [rows for rows, _ in batches]
         broken = [rows for rows, loss in batches if not math.isfinite(float(loss))]
         if broken:
             raise self._broken(step, say("the loss"), broken)
         trained = dict(_trained(kwargs["model"]))
         gradients = [tensor.grad for tensor in trained.values() if tensor.grad is not None]
         if not torch.nn.utils.get_total_norm(gradients).isfinite():
-            raise self._broken(step, say("a gradient"), [rows for rows, _ in batches])
+            raise self._broken(step, say("a gradient"), self.stepped)
         if step <= LIVENESS_STEP:
             self._note_gradients(trained)
 
@@ -134,12 +135,18 @@ class Watch(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Take note of a step; write a line where one is due."""
+        """Take note of a step; write a line where one is due.
+
+        Raises:
+            TrainingError: The gradient's norm is not finite, though its numbers are: clipped by it, they were zero.
+        """
         # The trainer's own history would grow with every step, and with it every checkpoint.
         state.log_history.clear()
         if logs is None or "loss" not in logs:
             return
         self.newest = {name: float(logs[name]) for name in LOGGED if name in logs}
+        if not math.isfinite(self.newest.get("grad_norm", 0.0)):
+            raise self._broken(state.global_step, say("a gradient"), self.stepped)
         self.losses.append(self.newest["loss"])
         if state.global_step % self.logging_steps:
             return
