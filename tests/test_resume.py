@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,9 @@ def test_a_run_without_a_checkpoint_starts_again(task: Callable[..., Path], tmp_
 def test_a_run_killed_before_it_was_written_starts_again(cut: tuple[Path, Run]) -> None:
     config, run = cut
     run.config.unlink()
+    with pytest.raises(RunError, match="already holds a run"):
+        exactune.train(config, resume=True)
+    shutil.rmtree(run.checkpoints)
     (run.path / ".config.yaml.tmp").write_text("model: mi", encoding="utf-8")
     assert exactune.train(config, resume=True).report.is_file()
     assert not (run.path / ".config.yaml.tmp").exists()
