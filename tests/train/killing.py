@@ -27,12 +27,14 @@ from exactune.rundir import Run, read_jsonl
 import tiny
 from made import rows, write_jsonl
 
-Moment = Literal["writing", "evaluation", "any"]
+Moment = Literal["saving", "writing", "evaluation", "any"]
 """``any`` is a moment by the clock; the others are calls that :class:`Moments` counts."""
 WRITING = {"open", "write", "fsync", "rename", "replace", "mkdir", "rmdir", "unlink", "serialize_file"}
-"""Calls into C by which a run changes its folder, so that a kill falls before, between and inside saves."""
-PHASES = {"load_base": "loading", "compute_loss": "step", "_save_checkpoint": "saving", "to_html": "report"}
-"""Python functions by whose calls the phases of a run are known."""
+"""Calls into C by which a run changes its folder: a kill falls before, between and inside writes."""
+SAVES = {"_save_checkpoint", "save_artifact", "replaced_dir", "sealed_dir"}
+"""Python functions within which such calls are ``saving``; elsewhere they are ``writing``."""
+PHASES = {"load_base": "loading", "compute_loss": "step", "to_html": "report"}
+"""Python functions by whose calls the other phases of a run are known."""
 SETTINGS = (
     "training: {num_epochs: 4, learning_rate: 1e-3, logging_steps: 3, save_steps: 2, early_stopping_patience: 9,\n"
     "  per_device_train_batch_size: 2, gradient_accumulation_steps: 2}\n"
@@ -74,10 +76,14 @@ class Moments:
     def __init__(self, moment: str | None, number: int, signal_number: int) -> None:
         self.moment, self.number, self.signal_number = moment, number, signal_number
         self.counts: Counter[str] = Counter()
+        self.saves = 0
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
+        if event in ("call", "return") and frame.f_code.co_name in SAVES:
+            self.saves += 1 if event == "call" else -1
+            return
         if event == "c_call" and arg.__name__ in WRITING:
-            kind = "writing"
+            kind = "saving" if self.saves else "writing"
         elif event == "call" and frame.f_code.co_filename == engine.__file__:
             kind = "evaluation"
         elif event == "call" and frame.f_code.co_name in PHASES:
@@ -94,6 +100,7 @@ def _train(
 ) -> None:
     torch.set_num_threads(1)
     os.dup2(os.open(messages, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), sys.stderr.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     moments = Moments(moment, number, signal_number)
     sys.argv = ["exactune", "train", str(config), "--output", str(output), "--resume"]
     pipe.send("started")

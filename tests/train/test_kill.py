@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 import pytest
 
@@ -26,7 +27,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return config, killing.train(config, run.path), run
 
 
-@pytest.mark.parametrize("moment", ["writing", "evaluation", "any"])
+@pytest.mark.parametrize("moment", get_args(Moment))
 def test_killed_once(whole: tuple[Path, Ended, Run], moment: Moment, tmp_path: Path) -> None:
     config, undisturbed, run = whole
     number = killing.draw(Random(f"{moment} {config.parent.name}"), moment, undisturbed)
@@ -39,8 +40,8 @@ def test_killed_five_times(whole: tuple[Path, Ended, Run], tmp_path: Path) -> No
     config, undisturbed, run = whole
     random = Random(5)
     for _ in range(5):
-        number = killing.draw(random, "writing", undisturbed, 0.15)
-        assert killing.train(config, tmp_path / "run", "writing", number).killed
+        number = killing.draw(random, "saving", undisturbed, 0.15)
+        assert killing.train(config, tmp_path / "run", "saving", number).killed
     assert not killing.train(config, tmp_path / "run").killed
     assert killing.result(Run(tmp_path / "run")) == killing.result(run)
 
@@ -51,7 +52,7 @@ def test_killed_five_times(whole: tuple[Path, Ended, Run], tmp_path: Path) -> No
         ("loading", 1, "Start again with the same command"),
         ("step", 1, "Stopped at step 1 of"),
         ("step", 15, "Stopped at step 8 of"),
-        ("saving", 2, "the checkpoint is saved"),
+        ("saving", 50, "the checkpoint is saved"),
         ("evaluation", 9, "the checkpoint is saved"),
         ("report", 1, "Stopped after training. The same command with --resume"),
     ],
