@@ -10,8 +10,9 @@ check:            ## lint and types
 test:             ## the whole suite
 	$(PYTHON) -m pytest
 
-soak:             ## kills real training processes and compares what resumed runs give; some minutes
+soak:             ## kills, flipped bytes and full disks many times over; about half an hour, the full disks as root
 	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/train $(PYTHON) tests/soak.py
+	EXACTUNE_SOAK_FLIPS=1000 EXACTUNE_SOAK_SIZES=120 $(PYTHON) -m pytest -rs tests/train/test_checkpoints.py tests/train/test_disk.py
 
 docs:             ## docs/rules.md and docs/config.md from the docstrings, docs/recipes.md from recipes.yaml; the site under site/
 	$(PYTHON) tools/make_docs.py

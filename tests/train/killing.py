@@ -143,7 +143,7 @@ def train(
     """Train, or resume, in a process of its own.
 
     Args:
-        config: As :func:`make_task` writes it.
+        config: A config file.
         output: The run folder.
         moment: What to count until the signal; ``any`` is the clock.
         number: Which one, or after how many seconds.
@@ -151,7 +151,7 @@ def train(
     """
     processes = _start_server()
     ours, theirs = processes.Pipe()
-    messages = config.with_name(f"{output.name}.stderr")
+    messages = output.with_name(f"{output.name}.stderr")
     process = processes.Process(
         target=_train, args=(config, output, moment, int(number), signal_number, messages, theirs)
     )
