@@ -153,8 +153,10 @@ class TrainingConfig(_Node):
     """Optimizer steps between two checkpoints, besides those at the end of each epoch; without it, ten minutes."""
     gradient_checkpointing: bool = False
     """Trade compute for memory: recompute activations in the backward pass."""
-    engine: Literal["auto", "plain"] = "auto"
-    """``plain``: padded batches."""
+    engine: Literal["auto", "tree", "plain"] = "auto"
+    """``tree`` computes what rows share once; ``plain`` computes padded batches. ``auto`` takes trees wherever they are
+    exact for the model, and says where not. Both give the same loss; with dropout, rows of a tree share the draw for
+    what they share."""
     report_to: Annotated[list[str], BeforeValidator(_one_or_many)] = []
     """Trackers that transformers knows, for example ``tensorboard``."""
 

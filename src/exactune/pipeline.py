@@ -43,8 +43,10 @@ from exactune.rundir import Run, read_json, write_json
 from exactune.stop import StopNow, StopRequest, listening
 from exactune.train.adapter import make_trainable, parameter_counts
 from exactune.train.disk import naming_a_full_disk, needed_bytes, readable, refuse_a_small_disk
+from exactune.train.engine import choose_engine
 from exactune.train.fit import Display, Job, fit
 from exactune.train.methods import refuse_unknown_trackers
+from exactune.train.steps import Cutter
 
 __all__ = ["describe", "train"]
 
@@ -246,6 +248,9 @@ def _train(
     model, template = load_base(plan.base, full=plan.config.lora is None)
     digest = weights_digest(plan.base)
     trained = make_trainable(model, plan.config.lora, plan.config.training.seed)
+    cutter, note = choose_engine(trained, plan.encoded, plan.config.training)
+    if note:
+        tell(note)
     needed = needed_bytes(trained)
     refuse_a_small_disk(run.path, needed)
     tell(say("disk    up to {needed} in {path}", needed=readable(needed), path=run.path))
@@ -255,7 +260,7 @@ def _train(
     else:
         note_resumption(plan, checkpoint, changes)
     try:
-        _fit(plan, trained, template, digest, display, stop, checkpoint)
+        _fit(plan, trained, template, digest, display, stop, checkpoint, cutter)
     finally:
         _add_minutes(run, started)
 
@@ -268,6 +273,7 @@ def _fit(
     display: Display,
     stop: StopRequest,
     checkpoint: Path | None,
+    cutter: Cutter,
 ) -> None:
     def keep(current: torch.nn.Module) -> None:
         with replaced_dir(plan.run.model if plan.config.lora is None else plan.run.adapter) as folder:
@@ -290,6 +296,7 @@ def _fit(
         keep=keep,
         display=display,
         stop=stop,
+        cutter=cutter,
     )
     best = fit(job, checkpoint)
     write_json(

@@ -34,6 +34,7 @@ from exactune.train.checkpoints import (
     step_of,
 )
 from exactune.train.methods import AnswerTrainer, sft_trainer
+from exactune.train.steps import padded
 
 import tiny
 from made import rows, write_jsonl
@@ -328,7 +329,7 @@ def trainer_of(
     ]
     training = TrainingConfig(num_epochs=1, per_device_train_batch_size=2, gradient_accumulation_steps=1)
     model = make_trainable(tiny.model(), lora, 0).to(dtype)
-    trainer = sft_trainer(model, tiny.byte_bpe(), encoded, training, folder, [steps])
+    trainer = sft_trainer(model, tiny.byte_bpe(), encoded, training, folder, [steps], padded(2))
     if optimizer:
         trainer.optimizer = optimizer([tensor for tensor in model.parameters() if tensor.requires_grad])
     return trainer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from exactune.errors import ConfigError
 from exactune.render.template import Encoded
 from exactune.train import methods
 from exactune.train.adapter import make_trainable, parameter_counts
+from exactune.train.steps import Cutter, padded
 
 import tiny
 
@@ -40,16 +42,27 @@ class Recorder(TrainerCallback):
             self.lines.append((logs["loss"], logs["grad_norm"]))
 
 
-def trajectory(folder: Path, lora: LoraSettings | None, batch: int, accumulate: int, *, stock: bool = False):
+def trajectory(
+    folder: Path,
+    lora: LoraSettings | None,
+    batch: int,
+    accumulate: int,
+    *,
+    stock: bool = False,
+    cutter: Cutter | None = None,
+    **values: Any,
+):
     training = TrainingConfig(
         num_epochs=5, learning_rate=1e-2, logging_steps=1,
-        per_device_train_batch_size=batch, gradient_accumulation_steps=accumulate,
+        per_device_train_batch_size=batch, gradient_accumulation_steps=accumulate, **values,
     )  # fmt: skip
     recorder, tokenizer = Recorder(), tiny.byte_bpe()
     model = make_trainable(tiny.model(len(tokenizer)), lora, 0)
     rows = encoded(32)
     if stock:
-        arguments = methods._arguments(training, len(rows), folder) | {"save_strategy": "no"}
+        arguments = methods._arguments(training, len(rows), folder) | {
+            "save_strategy": "no", "per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate,
+        }  # fmt: skip
         dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
         trainer = SFTTrainer(
             model=model, args=methods.SFTConfig(**arguments), train_dataset=dataset, processing_class=tokenizer,
@@ -57,7 +70,7 @@ def trajectory(folder: Path, lora: LoraSettings | None, batch: int, accumulate: 
         )  # fmt: skip
         assert type(trainer.data_collator).__name__ == "DataCollatorForLanguageModeling"
     else:
-        trainer = methods.sft_trainer(model, tokenizer, rows, training, folder, [recorder])
+        trainer = methods.sft_trainer(model, tokenizer, rows, training, folder, [recorder], cutter or padded(batch))
         trainer.args.save_strategy = "no"
     trainer.train()
     weights = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad])

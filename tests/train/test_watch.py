@@ -20,6 +20,7 @@ from exactune.stop import StopRequest
 from exactune.train.adapter import make_trainable
 from exactune.train.judge import Judge
 from exactune.train.methods import AnswerTrainer, sft_trainer
+from exactune.train.steps import padded
 from exactune.train.watch import Changed, Watch
 
 import tiny
@@ -60,11 +61,11 @@ def watched(
     encoded = rows(count, rare)
     watch = Watch(
         folder / "metrics.jsonl", [row.id for row in encoded], StopRequest(), lambda *_: None,
-        logging_steps=training.logging_steps, save_steps=training.save_steps, losses=losses,
+        rows_per_step=2, logging_steps=training.logging_steps, save_steps=training.save_steps, losses=losses,
     )  # fmt: skip
     trainer = sft_trainer(
         make_trainable(tiny.model(), lora, 0) if model is None else model,
-        tiny.byte_bpe(), encoded, training, folder / "checkpoints", [watch, *callbacks],
+        tiny.byte_bpe(), encoded, training, folder / "checkpoints", [watch, *callbacks], padded(1),
     )  # fmt: skip
     trainer.see = watch.see
     return trainer
@@ -275,7 +276,7 @@ def at_step_end(watch: Watch, model: torch.nn.Module, step: int) -> TrainerContr
 
 def test_ten_minutes_without_a_checkpoint_ask_for_one(tmp_path: Path) -> None:
     model = make_trainable(tiny.model(), LORA, 0)
-    watch = Watch(tmp_path / "metrics.jsonl", [], StopRequest(), lambda *_: None, logging_steps=1)
+    watch = Watch(tmp_path / "metrics.jsonl", [], StopRequest(), lambda *_: None, rows_per_step=1, logging_steps=1)
     assert not at_step_end(watch, model, 1).should_save
     watch.saved_at -= 601
     assert at_step_end(watch, model, 2).should_save
@@ -285,14 +286,24 @@ def test_ten_minutes_without_a_checkpoint_ask_for_one(tmp_path: Path) -> None:
 
 def test_save_steps_replace_the_clock(tmp_path: Path) -> None:
     model = make_trainable(tiny.model(), LORA, 0)
-    watch = Watch(tmp_path / "metrics.jsonl", [], StopRequest(), lambda *_: None, logging_steps=1, save_steps=3)
+    watch = Watch(
+        tmp_path / "metrics.jsonl", [], StopRequest(), lambda *_: None, rows_per_step=1, logging_steps=1, save_steps=3
+    )
     watch.saved_at -= 601
     assert [step for step in range(1, 8) if at_step_end(watch, model, step).should_save] == [3, 6]
 
 
 def test_a_request_to_stop_saves_and_ends(tmp_path: Path) -> None:
     stop, steps = StopRequest(), []
-    watch = Watch(tmp_path / "m.jsonl", [], stop, lambda *step: steps.append(step), logging_steps=1, save_steps=50)
+    watch = Watch(
+        tmp_path / "m.jsonl",
+        [],
+        stop,
+        lambda *step: steps.append(step),
+        rows_per_step=1,
+        logging_steps=1,
+        save_steps=50,
+    )
     model = make_trainable(tiny.model(), LORA, 0)
     stop.signal_number = 15
     control = at_step_end(watch, model, 1)

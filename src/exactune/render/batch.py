@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import torch
 
+from exactune.render.packing import Tree
 from exactune.render.template import IGNORED
 
-__all__ = ["answer_nll", "collate", "pad_left", "pad_prompts"]
+__all__ = ["answer_nll", "collate", "pad_left", "pad_prompts", "tree_nll"]
 
 
 def pad_left(rows: Sequence[Sequence[int]], padding: int = 0) -> torch.Tensor:
@@ -50,3 +51,19 @@ def answer_nll(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.
     return torch.nn.functional.cross_entropy(
         logits.flatten(0, 1).float(), labels[:, -kept:].flatten(), ignore_index=IGNORED, reduction="sum"
     )
+
+
+def tree_nll(model: torch.nn.Module, tree: Tree) -> torch.Tensor:
+    """The same sum over the rows of a tree (nats, scalar), with logits at the positions that predict answers only."""
+    logits = model(
+        input_ids=tree.input_ids[None], position_ids=tree.position_ids[None],
+        attention_mask=additive(tree.mask(), model), use_cache=False, logits_to_keep=tree.source,
+    ).logits[0]  # fmt: skip
+    losses = torch.nn.functional.cross_entropy(logits.float()[tree.predicted_from], tree.target, reduction="none")
+    return losses @ tree.weight
+
+
+def additive(mask: torch.Tensor, model: torch.nn.Module) -> torch.Tensor:
+    """A bool mask as what is added to attention scores, which every kind of attention takes."""
+    dtype = next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)

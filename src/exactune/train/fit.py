@@ -21,6 +21,7 @@ from exactune.stop import StopRequest
 from exactune.train.checkpoints import remembered
 from exactune.train.judge import Best, Judge, TrainingOver
 from exactune.train.methods import sft_trainer
+from exactune.train.steps import Cutter
 from exactune.train.watch import Changed, Watch
 
 __all__ = ["Display", "Job", "fit"]
@@ -52,6 +53,7 @@ class Job:
         keep: Publishes the model given as the best so far.
         display: See :class:`Display`.
         stop: Set when the run was asked to stop.
+        cutter: Makes forward passes of a step's rows.
     """
 
     run: Run
@@ -65,6 +67,7 @@ class Job:
     keep: Callable[[torch.nn.Module], None]
     display: Display
     stop: StopRequest
+    cutter: Cutter
 
 
 def fit(job: Job, checkpoint: Path | None = None) -> Best:
@@ -96,9 +99,12 @@ def fit(job: Job, checkpoint: Path | None = None) -> Best:
     )
     watch = Watch(
         job.run.train_metrics, job.names, job.stop, job.display.step,
+        rows_per_step=job.training.per_device_train_batch_size * job.training.gradient_accumulation_steps,
         logging_steps=job.training.logging_steps, save_steps=job.training.save_steps, losses=memory["losses"],
     )  # fmt: skip
-    trainer = sft_trainer(job.model, job.tokenizer, job.rows, job.training, job.run.checkpoints, [watch, judge])
+    trainer = sft_trainer(
+        job.model, job.tokenizer, job.rows, job.training, job.run.checkpoints, [watch, judge], job.cutter
+    )
     trainer.see = watch.see
     trainer.memory = lambda: _memory(job.run, watch)
     with job.stop.deferring(), contextlib.suppress(TrainingOver):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +18,68 @@ from trl import SFTConfig, SFTTrainer
 from exactune.config import TrainingConfig
 from exactune.errors import ConfigError, MissingExtra
 from exactune.language import say
-from exactune.render.batch import answer_nll, collate
-from exactune.render.template import IGNORED, Encoded
+from exactune.render.template import Encoded
 from exactune.train.checkpoints import Checkpoints
+from exactune.train.steps import Cutter, StepLoader, StepSampler
 
 __all__ = ["AnswerTrainer", "refuse_unknown_trackers", "sft_trainer"]
 
 
 class AnswerTrainer(Checkpoints, SFTTrainer):
-    """TRL's trainer with our checkpoints, and with the loss made at labelled positions only.
+    """TRL's trainer with our checkpoints, on batches that are cut into forward passes by us.
 
-    Off CUDA, TRL's own loss scores every position. ``tests/train`` holds the two to the same trajectory.
+    Logits are made where an answer token is predicted; off CUDA, TRL's own loss scores every position. ``tests/train``
+    holds the two to the same trajectory.
 
     Attributes:
-        see: Told of every forward pass: positions of its rows in the data set (int64 ``[batch]``) and its loss.
+        rows: Training rows as ids.
+        cutter: Makes forward passes of a step's rows.
+        see: Told of every forward pass: positions of its rows in the data set (int64 ``[rows]``) and its loss.
     """
 
+    rows: Sequence[Encoded]
+    cutter: Cutter
     see: Callable[[torch.Tensor, torch.Tensor], None] = staticmethod(lambda rows, loss: None)
 
-    def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        """Mean loss per labelled token of the optimizer step, whatever its forward passes."""
-        if return_outputs:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        rows = inputs.pop("row")
-        total = answer_nll(model, inputs)
-        self.see(rows, total)
-        if num_items_in_batch is None:
-            return total / (inputs["labels"] != IGNORED).sum()
-        # The count is over all ranks, and their gradients are averaged afterwards.
-        return total / num_items_in_batch * self.accelerator.num_processes
+    def get_train_dataloader(self) -> StepLoader:
+        """A batch for each optimizer step, of this rank's rows."""
+        sampler = StepSampler(
+            len(self.rows), self.args.train_batch_size * self.args.world_size, self.args.data_seed,
+            self.args.process_index, self.args.world_size,
+        )  # fmt: skip
+        return StepLoader(
+            range(len(self.rows)),
+            batch_sampler=sampler,
+            collate_fn=self._collate,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
 
+    def _collate(self, positions: Sequence[int]) -> dict[str, Any]:
+        rows = [(position, self.rows[position]) for position in positions]
+        flat = {
+            name: torch.tensor([id for _, row in rows for id in getattr(row, name)], dtype=torch.long)
+            for name in ("input_ids", "labels")
+        }
+        # By these the trainer counts tokens.
+        return {**flat, "passes": self.cutter(rows)}
 
-def _collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-    batch = collate([row["input_ids"] for row in rows], [row["labels"] for row in rows])
-    return {**batch, "row": torch.tensor([row["row"] for row in rows])}
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Mean loss per answer token of the step over all ranks, and its gradient."""
+        model.train()
+        total = torch.zeros((), device=self.args.device)
+        # A rank without rows still takes part in the sum of gradients, with zeros.
+        passes, share = (inputs["passes"], 1) if inputs["passes"] else (self.cutter([(0, self.rows[0])]), 0)
+        for place, part in enumerate(passes, 1):
+            is_last = place == len(passes)
+            with contextlib.nullcontext() if is_last else self.accelerator.no_sync(model):
+                with self.compute_loss_context_manager():
+                    nll = part.nll(model, self.args.device)
+                # The count is over all ranks, and their gradients are averaged afterwards.
+                loss = nll / num_items_in_batch * self.accelerator.num_processes * share
+                self.accelerator.backward(loss)
+            self.see(part.rows, loss)
+            total += loss.detach()
+        return total
 
 
 def refuse_unknown_trackers(names: Sequence[str]) -> None:
@@ -81,6 +108,7 @@ def sft_trainer(
     training: TrainingConfig,
     output_dir: Path,
     callbacks: Sequence[TrainerCallback],
+    cutter: Cutter,
 ) -> AnswerTrainer:
     """Supervised fine-tuning on ready-made ids: TRL neither tokenizes, nor cuts, nor masks anything.
 
@@ -91,18 +119,18 @@ def sft_trainer(
         training: The resolved training block.
         output_dir: Where checkpoints go.
         callbacks: Added to the trainer; its own printers are removed.
+        cutter: Makes forward passes of a step's rows.
     """
-    dataset = Dataset.from_list(
-        [{"input_ids": row.input_ids, "labels": row.labels, "row": position} for position, row in enumerate(rows)]
-    )
+    first = {"input_ids": rows[0].input_ids, "labels": rows[0].labels}
     trainer = AnswerTrainer(
         model=model,
         args=SFTConfig(**_arguments(training, len(rows), output_dir)),
-        train_dataset=dataset,
-        data_collator=_collate,
+        # It looks at the first row to see that nothing is to be tokenized; the loader has them all.
+        train_dataset=Dataset.from_list([first]),
         processing_class=tokenizer,
         callbacks=list(callbacks),
     )
+    trainer.rows, trainer.cutter = rows, cutter
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)
     return trainer
@@ -119,8 +147,9 @@ def _arguments(training: TrainingConfig, rows: int, output_dir: Path) -> dict[st
         "num_train_epochs": training.num_epochs.maximum,
         "learning_rate": training.learning_rate,
         "lr_scheduler_type": training.lr_scheduler_type,
-        "per_device_train_batch_size": training.per_device_train_batch_size,
-        "gradient_accumulation_steps": training.gradient_accumulation_steps,
+        # A batch is a step.
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": 1,
         # A value below 1 is a share of the steps; there is no `warmup_ratio` any more.
         "warmup_steps": warmup,
         "weight_decay": training.weight_decay,
@@ -134,7 +163,6 @@ def _arguments(training: TrainingConfig, rows: int, output_dir: Path) -> dict[st
         # Rows were measured and rejected before; TRL's default of 1,024 would cut answers silently.
         "max_length": None,
         "packing": False,
-        "remove_unused_columns": False,
         "bf16": cuda and torch.cuda.is_bf16_supported(),
         # The default hides a NaN loss in the log.
         "logging_nan_inf_filter": False,

@@ -36,6 +36,7 @@ class Watch(TrainerCallback):
         names: Names of the training rows, in the order of the data set.
         stop: Set when the run was asked to stop.
         show: Told of every step: step, number of steps, the newest logged values.
+        rows_per_step: Training rows of an optimizer step; the last one of an epoch may have fewer.
         logging_steps: Steps to a line; its loss is their mean.
         save_steps: Steps between checkpoints besides those at the end of each epoch; None leaves it to the clock.
         losses: Losses since the last line, where a resumed run goes on.
@@ -48,12 +49,13 @@ class Watch(TrainerCallback):
         stop: StopRequest,
         show: Callable[[int, int, Mapping[str, float]], None],
         *,
+        rows_per_step: int,
         logging_steps: int,
         save_steps: int | None = None,
         losses: Iterable[float] = (),
     ) -> None:
         self.metrics_file, self.names, self.stop, self.show = metrics_file, names, stop, show
-        self.logging_steps, self.save_steps = logging_steps, save_steps
+        self.rows_per_step, self.logging_steps, self.save_steps = rows_per_step, logging_steps, save_steps
         self.losses = list(losses)
         self.newest: dict[str, float] = {}
         self.batches: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -120,6 +122,11 @@ class Watch(TrainerCallback):
             control.should_save = control.should_training_stop = True
         self.show(state.global_step, state.max_steps, self.newest)
 
+    def _rows(self, step: int) -> int:
+        """Rows trained by a step, over all epochs."""
+        epochs, steps = divmod(step, -(-len(self.names) // self.rows_per_step))
+        return epochs * len(self.names) + min(steps * self.rows_per_step, len(self.names))
+
     def _long_ago(self) -> bool:
         return time.monotonic() - self.saved_at > SAVE_SECONDS
 
@@ -151,7 +158,7 @@ class Watch(TrainerCallback):
         if state.global_step % self.logging_steps:
             return
         epoch = float(state.epoch or 0)
-        line = {"step": state.global_step, "epoch": epoch, "rows": round(epoch * len(self.names)), "time": time.time()}
+        line = {"step": state.global_step, "epoch": epoch, "rows": self._rows(state.global_step), "time": time.time()}
         append_jsonl(self.metrics_file, {**line, **self.newest, "loss": sum(self.losses) / len(self.losses)})
         self.losses.clear()
 
