@@ -158,7 +158,7 @@ class TrainingConfig(_Node):
     exact for the model, and says where not. Both give the same loss; with dropout, rows of a tree share the draw for
     what they share."""
     report_to: Annotated[list[str], BeforeValidator(_one_or_many)] = []
-    """Trackers that transformers knows, for example ``tensorboard``."""
+    """Trackers that transformers knows, for example ``tensorboard``. They are told of every step."""
 
 
 class LoraSettings(_Node):

@@ -6,6 +6,7 @@ each of its files, so that a damaged one is known for what it is.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -35,9 +36,17 @@ def write_text(path: Path, text: str) -> None:
 
 def sync(path: Path) -> None:
     """Flush a file, or the list of names that a folder is, to the disk."""
-    if path.is_dir() and os.name == "nt":  # Windows opens no folders
-        return
-    descriptor = os.open(path, os.O_RDONLY)
+    if path.is_dir():
+        # Windows and some network file systems flush no folders.
+        with contextlib.suppress(OSError):
+            _flush(path, os.O_RDONLY)
+    else:
+        # Windows flushes only what could be written.
+        _flush(path, os.O_RDWR)
+
+
+def _flush(path: Path, mode: int) -> None:
+    descriptor = os.open(path, mode)
     try:
         os.fsync(descriptor)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from exactune.config import Config
 from exactune.data.split import stratified_slice
 from exactune.durable import replaced_dir, write_text
 from exactune.environment import versions
-from exactune.errors import Interrupted, TrainingError
+from exactune.errors import ConfigError, Interrupted, TrainingError
 from exactune.evaluate.baselines import majority
 from exactune.evaluate.evaluation import point_metrics
 from exactune.infer.answers import read_answer
@@ -31,14 +32,17 @@ from exactune.render.template import Template
 from exactune.report import write_report
 from exactune.resume import (
     CONFIG_HEAD,
-    Change,
     best_file,
     choose_checkpoint,
+    config_digest,
+    find_changes,
     ids_digest,
     is_finished,
+    is_trained,
     note_resumption,
-    refuse_changes,
-)  # fmt: skip
+    refuse_hard,
+    refuse_harmless,
+)
 from exactune.rundir import Run, read_json, write_json
 from exactune.stop import StopNow, StopRequest, listening
 from exactune.train.adapter import make_trainable, parameter_counts
@@ -92,7 +96,7 @@ def train(
                 overwrite=overwrite,
             )  # fmt: skip
         except StopNow:
-            raise Interrupted(_how_to_go_on(plan), stop.signal_number or signal.SIGINT) from None
+            raise Interrupted(_how_to_go_on(plan, stop), stop.signal_number or signal.SIGINT) from None
 
 
 def _carry_out(
@@ -100,22 +104,30 @@ def _carry_out(
 ) -> Run:
     run = plan.run
     if resume and not run.config.is_file():
-        # Killed before it began, a run has nothing to lose.
+        # Killed before it began, or while it was wiped, a run has nothing to lose.
         resume, overwrite = False, overwrite or not (run.checkpoints.is_dir() or run.artifact.is_dir())
     refuse_unknown_trackers(plan.config.training.report_to)
-    changes: list[Change] = []
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(say("several processes cannot train one run yet. Start a single one, without torchrun."))
+    changes = find_changes(plan) if resume else []
     if resume:
-        changes = refuse_changes(plan, anyway=anyway)
+        refuse_hard(run, changes)
         if is_finished(run):
             tell(say("resume  {path} is finished; there is nothing left to do", path=run.path))
             return run
+        if not anyway:
+            refuse_harmless(run, changes)
     else:
         run.ensure_free(overwrite=overwrite)
+    stop.resumable = resume
     for line in describe(plan):
         tell(line)
     with run.locked(), naming_a_full_disk(run.path):
-        if not (resume and best_file(run).is_file()):
-            _train(plan, tell, display, stop, changes if resume else None, overwrite=overwrite)
+        checkpoint = choose_checkpoint(run, tell) if resume else None
+        if resume:
+            note_resumption(plan, checkpoint, changes)
+        if not (resume and is_trained(run)):
+            _train(plan, tell, display, stop, checkpoint, new=not resume, overwrite=overwrite)
         artifact = load(run.path)
         _refuse_unfaithful(plan, artifact)
         evaluate(run, artifact=artifact, rows=plan.splits.scored)
@@ -123,11 +135,11 @@ def _carry_out(
     return run
 
 
-def _how_to_go_on(plan: Plan | None) -> str:
+def _how_to_go_on(plan: Plan | None, stop: StopRequest) -> str:
     """For a run that was stopped where it had nothing to save."""
-    if plan is None or not plan.run.config.is_file():
+    if plan is None or not stop.resumable:
         return say("Stopped before training began. Start again with the same command.")
-    if best_file(plan.run).is_file():
+    if is_trained(plan.run):
         return say("Stopped after training. The same command with --resume evaluates and writes the report.")
     return say("Stopped. Go on from the last checkpoint with the same command and --resume.")
 
@@ -235,16 +247,18 @@ def _refuse_unfaithful(plan: Plan, artifact: Artifact) -> None:
 
 
 def _train(
-    plan: Plan, tell: Say, display: Display, stop: StopRequest, changes: Sequence[Change] | None, *, overwrite: bool
+    plan: Plan,
+    tell: Say,
+    display: Display,
+    stop: StopRequest,
+    checkpoint: Path | None,
+    *,
+    new: bool,
+    overwrite: bool,
 ) -> None:
-    """Load the base, write what is known, fit.
-
-    Args:
-        changes: None for a new run; else what has changed since the run began.
-    """
+    """Load the base, write what is known, fit."""
     run = plan.run
     started = time.time()
-    checkpoint = None if changes is None else choose_checkpoint(run, tell)
     model, template = load_base(plan.base, full=plan.config.lora is None)
     digest = weights_digest(plan.base)
     trained = make_trainable(model, plan.config.lora, plan.config.training.seed)
@@ -254,11 +268,10 @@ def _train(
     needed = needed_bytes(trained)
     refuse_a_small_disk(run.path, needed)
     tell(say("disk    up to {needed} in {path}", needed=readable(needed), path=run.path))
-    if changes is None:
+    if new:
         Run.create(run.path, overwrite=overwrite)
         _write_plan(plan, trained, digest)
-    else:
-        note_resumption(plan, checkpoint, changes)
+        stop.resumable = True
     try:
         _fit(plan, trained, template, digest, display, stop, checkpoint, cutter)
     finally:
@@ -323,7 +336,9 @@ def _write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any])
         **versions(),
         "device": describe_device(default_device()),
         "threads": torch.get_num_threads(),
-        "model": {"name": plan.base.name, **digest, **parameter_counts(trained)},
+        "model": {
+            "name": plan.base.name, **digest, **parameter_counts(trained), "config_sha256": config_digest(plan.base),
+        },
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "minutes": 0.0,
     })  # fmt: skip

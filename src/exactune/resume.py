@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from exactune.apply import changed_files
+from exactune.bases import Base
 from exactune.config import Config
 from exactune.durable import write_text
 from exactune.environment import versions
@@ -26,8 +27,8 @@ from exactune.rundir import Run, read_json, write_json
 from exactune.train.checkpoints import newest_checkpoint, step_of
 
 __all__ = [
-    "CONFIG_HEAD", "Change", "best_file", "choose_checkpoint", "ids_digest", "is_finished", "note_resumption",
-    "refuse_changes",
+    "CONFIG_HEAD", "Change", "best_file", "choose_checkpoint", "config_digest", "find_changes", "ids_digest",
+    "is_finished", "is_trained", "note_resumption", "refuse_hard", "refuse_harmless",
 ]  # fmt: skip
 
 CONFIG_HEAD = "What this run was made of; it can be trained again as it is."
@@ -68,45 +69,54 @@ def best_file(run: Run) -> Path:
     return run.train_metrics.with_name("best.json")
 
 
+def is_trained(run: Run) -> bool:
+    """Whether training is over and its weights are there."""
+    return best_file(run).is_file() and run.artifact.is_dir()
+
+
 def is_finished(run: Run) -> bool:
-    """Whether the last stage has written its file."""
-    return best_file(run).is_file() and run.metrics.is_file() and run.report.is_file()
+    """Whether the last stage has written its file, too."""
+    return is_trained(run) and run.metrics.is_file() and run.report.is_file()
 
 
-def refuse_changes(plan: Plan, *, anyway: bool) -> list[Change]:
+def refuse_hard(run: Run, changes: Sequence[Change]) -> None:
     """A resumed run must be the same run.
 
-    Args:
-        plan: Of now, for the run folder.
-        anyway: Go on where only harmless things have changed.
-
-    Returns:
-        Those that are gone on with.
-
     Raises:
-        RunError: Config, data, base model or versions differ from those in the run folder; says which.
+        RunError: Something has changed that the checkpoint hangs on; says what.
     """
-    changes = [*_changes(plan)]
     hard = [change for change in changes if not change.harmless]
     if hard:
         raise RunError(
             say(
                 "{path} was started with another {names}, so it cannot be resumed. Start again with "
                 "--overwrite or another --output.",
-                path=plan.run.path,
+                path=run.path,
                 names=join(", ", (change.text for change in hard)),
             )
         )
-    if changes and not anyway:
+
+
+def refuse_harmless(run: Run, changes: Sequence[Change]) -> None:
+    """What does not spoil a checkpoint may still change the result, so it takes a word to go on.
+
+    Raises:
+        RunError: Anything has changed; says what.
+    """
+    if changes:
         raise RunError(
             say(
                 "{path} was started with another {names}. Its checkpoint can be used, but the weights may come out "
                 "other than without the interruption: go on with --resume-anyway, or start again with --overwrite.",
-                path=plan.run.path,
+                path=run.path,
                 names=join(", ", (change.text for change in changes)),
             )
         )
-    return changes
+
+
+def find_changes(plan: Plan) -> list[Change]:
+    """All that is not as it was when the run in the plan's folder began."""
+    return [*_changes(plan)]
 
 
 def _changes(plan: Plan) -> Iterator[Change]:
@@ -119,13 +129,17 @@ def _changes(plan: Plan) -> Iterator[Change]:
     yield from (Change(name) for name in files)
     if not files:
         # Same files, other ids: another tokenizer, template or reader of rows.
-        digest = read_json(plan.run.data)["tokens"].get("sha256")
-        if digest not in (None, ids_digest(plan.encoded)):
+        data = read_json(plan.run.data)
+        if data["tokens"].get("sha256") not in (None, ids_digest(plan.encoded)):
             yield Change(say("tokenization of the training rows"))
+        now_used = {name: [row.id for row in getattr(plan.splits, name)] for name in ("train", "eval", "test", "mix")}
+        if any(data["splits"][name]["ids"] != ids for name, ids in now_used.items()):
+            yield Change(say("choice of rows"))
     env = read_json(plan.run.env)
-    model, weights = env["model"], weights_digest(plan.base)
+    model = {"config_sha256": config_digest(plan.base), **env["model"]}
+    weights = {**weights_digest(plan.base), "config_sha256": config_digest(plan.base)}
     if any(model.get(key) != value for key, value in weights.items()):
-        yield Change(say("base model (its weights differ)"))
+        yield Change(say("base model (its weights or its config differ)"))
     yield from _other_versions(env)
 
 
@@ -153,6 +167,13 @@ def ids_digest(rows: Sequence[Encoded]) -> str:
     for row in rows:
         digest.update(json.dumps([row.prompt_ids, row.answer_ids]).encode())
     return digest.hexdigest()
+
+
+def config_digest(base: Base) -> str | None:
+    """sha256 of a local base's ``config.json``: its values change what its weights compute."""
+    if base.folder is None:
+        return None
+    return hashlib.sha256((base.folder / "config.json").read_bytes()).hexdigest()
 
 
 def choose_checkpoint(run: Run, tell: Callable[[Text], None]) -> Path | None:

@@ -151,9 +151,10 @@ class Run:
         try:
             yield
         finally:
-            if not self.entries():
-                shutil.rmtree(self.path, ignore_errors=True)
             lock.release()
+            if not self.entries():
+                (self.path / LOCK).unlink(missing_ok=True)
+                self.path.rmdir()
 
     @classmethod
     def create(cls, path: str | Path, *, overwrite: bool = False) -> Run:
@@ -166,8 +167,9 @@ class Run:
         run.ensure_free(overwrite=overwrite)
         try:
             run.path.mkdir(parents=True, exist_ok=True)
-            # The marker first and the first file last: killed in between, it is a run that never began.
-            for entry in sorted(run.entries(), key=lambda entry: (entry.name != MARKER, entry.name == FIRST)):
+            # Its memory of training first, its names last: killed in between, it can be resumed or wiped again.
+            turn = {run.train_metrics.parent.name: 0, MARKER: 2, FIRST: 3}
+            for entry in sorted(run.entries(), key=lambda entry: turn.get(entry.name, 1)):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         except OSError as error:
             raise _unwritable(run.path, error) from error

@@ -27,11 +27,13 @@ class StopRequest:
     Attributes:
         signal_number: The first signal that came.
         deferred: A loop looks at the request by itself, so the first signal raises nothing.
+        resumable: There is something on the disk to go on with.
     """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
         self.deferred = False
+        self.resumable = False
 
     def __bool__(self) -> bool:
         return self.signal_number is not None

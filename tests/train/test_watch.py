@@ -49,7 +49,7 @@ def watched(
     *,
     model: torch.nn.Module | None = None,
     rare: int | None = None,
-    losses: Sequence[float] = (),
+    memory: Mapping[str, Any] | None = None,
     count: int = 16,
     **values: Any,
 ) -> AnswerTrainer:
@@ -61,7 +61,7 @@ def watched(
     encoded = rows(count, rare)
     watch = Watch(
         folder / "metrics.jsonl", [row.id for row in encoded], StopRequest(), lambda *_: None,
-        rows_per_step=2, logging_steps=training.logging_steps, save_steps=training.save_steps, losses=losses,
+        rows_per_step=2, logging_steps=training.logging_steps, save_steps=training.save_steps, memory=memory,
     )  # fmt: skip
     trainer = sft_trainer(
         make_trainable(tiny.model(), lora, 0) if model is None else model,
@@ -227,7 +227,9 @@ def test_a_line_of_several_steps_has_their_mean_loss(tmp_path: Path) -> None:
 
 def test_losses_of_a_window_begun_before_an_interruption_count(tmp_path: Path) -> None:
     watched(tmp_path / "plain", save_steps=None, logging_steps=2).train()
-    watched(tmp_path / "carried", save_steps=None, logging_steps=2, losses=[100.0]).train()
+    watched(
+        tmp_path / "carried", save_steps=None, logging_steps=2, memory={"losses": [100.0], "without_gradient": []}
+    ).train()
     plain, carried = (list(read_jsonl(tmp_path / name / "metrics.jsonl")) for name in ("plain", "carried"))
     assert carried[0]["loss"] == pytest.approx((2 * plain[0]["loss"] + 100) / 3)
     assert [line["loss"] for line in carried[1:]] == [line["loss"] for line in plain[1:]]
@@ -310,3 +312,17 @@ def test_a_request_to_stop_saves_and_ends(tmp_path: Path) -> None:
     assert control.should_save
     assert control.should_training_stop
     assert steps == [(1, 100, {})]
+
+
+@pytest.mark.parametrize("count", [2, 4, 6])
+def test_short_runs_are_watched_for_dead_tensors_too(count: int, tmp_path: Path) -> None:
+    def dead(model: torch.nn.Module, part: str) -> torch.nn.Module:
+        named = [tensor for name, tensor in model.named_parameters() if part in name]
+        named[0].register_hook(torch.zeros_like)
+        return model
+
+    watched(tmp_path / "healthy", count=count, save_steps=None).train()
+    with pytest.raises(TrainingError, match="no gradient"):
+        watched(
+            tmp_path / "dead", count=count, model=dead(make_trainable(tiny.model(), LORA, 0), "lora_B"), save_steps=None
+        ).train()

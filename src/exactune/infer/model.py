@@ -55,7 +55,11 @@ def load_base(base: Base, *, full: bool = False) -> tuple[PreTrainedModel, Templ
     dtype = torch.float32 if full else default_dtype(device)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
-            base.location, dtype=dtype, output_loading_info=True, **hub_options(base.location, base.revision)
+            base.location,
+            dtype=dtype,
+            output_loading_info=True,
+            use_safetensors=True,
+            **hub_options(base.location, base.revision),
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(model_not_loaded(base.label, error)) from error

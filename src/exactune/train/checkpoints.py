@@ -53,11 +53,14 @@ class Checkpoints:
     model: Any
     optimizer: Any
     lr_scheduler: Any
+    _newest: tuple[int, Mapping[str, Any]] | None = None
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: object) -> None:
         # Every rank draws its own dropout.
         generators = gather_object([_generators()])
-        if not self.args.should_save:
+        memory = self.memory()
+        # A request to stop and the end of an epoch may ask for the same one.
+        if not self.args.should_save or self._newest == (self.state.global_step, memory):
             return
         folder = Path(self.args.output_dir)
         target = folder / f"step-{self.state.global_step:06d}"
@@ -66,7 +69,7 @@ class Checkpoints:
             "optimizer": plain,
             "scheduler": self.lr_scheduler.state_dict(),
             "generators": generators,
-            "memory": self.memory(),
+            "memory": memory,
         }
         with sealed_dir(target) as staged:
             save_file(_trained(self.model), staged / WEIGHTS)
@@ -74,6 +77,7 @@ class Checkpoints:
             (staged / STATE).write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
             self.state.save_to_json(str(staged / TRAINER_STATE))
         _drop_old(folder, target)
+        self._newest = (self.state.global_step, memory)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         found = load_file(Path(resume_from_checkpoint) / WEIGHTS)
@@ -92,7 +96,8 @@ class Checkpoints:
         }
         for key, tensor in load_file(Path(checkpoint) / OPTIMIZER).items():
             index, _, name = key.partition(".")
-            state.setdefault(int(index), {})[name] = tensor
+            # A copy: the tensors read are the file itself, which would be held until training ends.
+            state.setdefault(int(index), {})[name] = tensor.clone()
         groups = [
             {key: tuple(value) if key == "betas" else value for key, value in group.items()}
             for group in document["optimizer"]["param_groups"]
@@ -153,6 +158,7 @@ def _generators() -> dict[str, Any]:
         "numpy": [legacy[0], legacy[1].tolist(), *legacy[2:]],
         "torch": _text(torch.get_rng_state()),
         "cuda": [_text(state) for state in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else [],
+        "mps": _text(torch.mps.get_rng_state()) if torch.backends.mps.is_available() else "",
     }
 
 
@@ -164,6 +170,8 @@ def _set_generators(stored: Mapping[str, Any]) -> None:
     torch.set_rng_state(_tensor(stored["torch"]))
     if stored["cuda"]:
         torch.cuda.set_rng_state_all([_tensor(text) for text in stored["cuda"]])
+    if stored["mps"]:
+        torch.mps.set_rng_state(_tensor(stored["mps"]))
 
 
 def _text(state: torch.Tensor) -> str:
@@ -213,7 +221,8 @@ def _drop_old(folder: Path, newest: Path) -> None:
     # One from a step that is still to come is left over from before a damaged one was passed over.
     done = [path for path in _sealed(folder) if step_of(path) <= step_of(newest)]
     for old in done[:-KEEP]:
-        shutil.rmtree(old)
+        # Some file systems keep what another process has open; that is no reason to stop.
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def newest_checkpoint(folder: Path) -> tuple[Path | None, list[tuple[Path, str]]]:
@@ -221,6 +230,10 @@ def newest_checkpoint(folder: Path) -> tuple[Path | None, list[tuple[Path, str]]
 
     What a killed run left half written is cleared away.
     """
+    for replaced in folder.glob(".step-*.old"):
+        # Killed just before its successor took its place.
+        if not (target := folder / replaced.name[1:].removesuffix(".old")).exists():
+            replaced.rename(target)
     for leftover in (*folder.glob(".step-*"), *folder.glob("checkpoint-*")):
         shutil.rmtree(leftover)
     damaged: list[tuple[Path, str]] = []

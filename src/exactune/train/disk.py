@@ -19,7 +19,7 @@ __all__ = ["naming_a_full_disk", "needed_bytes", "readable", "refuse_a_small_dis
 
 MOMENTS = 2
 """AdamW keeps two numbers for each weight."""
-REST = 50_000_000
+REST = 100_000_000
 """Tokenizer, predictions, metrics, report."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -84,7 +84,7 @@ def fit(job: Job, checkpoint: Path | None = None) -> Best:
         Interrupted: A signal came; a checkpoint was saved.
         TrainingError: The numbers broke.
     """
-    memory: dict[str, Any] = {"metrics": "", "losses": []} if checkpoint is None else remembered(checkpoint)
+    memory: dict[str, Any] = {"metrics": "", "watch": None} if checkpoint is None else remembered(checkpoint)
     # Lines of steps that will be trained again go, so that none stands twice.
     write_text(job.run.train_metrics, memory["metrics"])
     judge = Judge(
@@ -100,7 +100,7 @@ def fit(job: Job, checkpoint: Path | None = None) -> Best:
     watch = Watch(
         job.run.train_metrics, job.names, job.stop, job.display.step,
         rows_per_step=job.training.per_device_train_batch_size * job.training.gradient_accumulation_steps,
-        logging_steps=job.training.logging_steps, save_steps=job.training.save_steps, losses=memory["losses"],
+        logging_steps=job.training.logging_steps, save_steps=job.training.save_steps, memory=memory["watch"],
     )  # fmt: skip
     trainer = sft_trainer(
         job.model, job.tokenizer, job.rows, job.training, job.run.checkpoints, [watch, judge], job.cutter
@@ -124,6 +124,6 @@ def fit(job: Job, checkpoint: Path | None = None) -> Best:
 
 
 def _memory(run: Run, watch: Watch) -> dict[str, Any]:
-    """What a resumed run cannot find in the trainer's state: the metrics file, and the losses of its next line."""
+    """What a resumed run cannot find in the trainer's state."""
     metrics = run.train_metrics.read_text(encoding="utf-8") if run.train_metrics.exists() else ""
-    return {"metrics": metrics, "losses": watch.losses}
+    return {"metrics": metrics, "watch": watch.state()}

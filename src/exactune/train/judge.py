@@ -74,6 +74,7 @@ class Judge(TrainerCallback):
         self.evaluate, self.keep, self.stop, self.show, self.changed = evaluate, keep, stop, show, changed
         self.metrics_file = metrics_file
         self.best: Best | None = None
+        self.unpublished = False
         self.stale = 0
         self.judged_step = -1
         for line in read_jsonl(metrics_file):
@@ -104,9 +105,15 @@ class Judge(TrainerCallback):
         if not state.global_step:
             return
         steps_done = state.global_step >= state.max_steps
-        if self.judged_step < state.global_step and (steps_done or float(state.epoch or 0).is_integer()):
-            self._judge(state, control, kwargs["model"])
-        self._decide(state, control)
+        # Within an epoch there is nothing to judge, and so nothing to decide.
+        if steps_done or float(state.epoch or 0).is_integer():
+            if self.judged_step < state.global_step:
+                self._judge(state, control, kwargs["model"])
+            self._decide(state, control)
+        if self.best is not None and self.best.step == state.global_step:
+            # The process may have died before it was published, or after a later one was.
+            self.unpublished = True
+            self._publish(kwargs["model"])
         if steps_done or control.should_training_stop:
             raise TrainingOver
 
@@ -136,13 +143,20 @@ class Judge(TrainerCallback):
                 )
             )
         is_best = self._note(state.global_step, epoch, metrics)
-        # Weights first: a line without its weights would be a best that cannot be published.
-        if is_best:
-            self.keep(model)
+        self.unpublished |= is_best
         line = {"step": state.global_step, "epoch": epoch, "time": time.time(), "changed": self.changed(model)}
         append_jsonl(self.metrics_file, {**line, "eval": metrics})
         self.show(epoch, metrics, is_best)
         self._decide(state, control)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Publish the best once its checkpoint is there: a resumed run must never find weights from its future."""
+        self._publish(kwargs["model"])
+
+    def _publish(self, model: torch.nn.Module) -> None:
+        if self.unpublished:
+            self.keep(model)
+            self.unpublished = False
 
     def _decide(self, state: TrainerState, control: TrainerControl) -> None:
         past_minimum = float(state.epoch or 0) >= self.training.num_epochs.minimum - 1e-6

@@ -122,9 +122,13 @@ def sft_trainer(
         cutter: Makes forward passes of a step's rows.
     """
     first = {"input_ids": rows[0].input_ids, "labels": rows[0].labels}
+    arguments = SFTConfig(**_arguments(training, len(rows), output_dir))
+    if arguments.n_gpu > 1:
+        # Else the trainer would spread each batch over all GPUs it sees, and multiply its rows by their number.
+        arguments._n_gpu = 1
     trainer = AnswerTrainer(
         model=model,
-        args=SFTConfig(**_arguments(training, len(rows), output_dir)),
+        args=arguments,
         # It looks at the first row to see that nothing is to be tokenized; the loader has them all.
         train_dataset=Dataset.from_list([first]),
         processing_class=tokenizer,

@@ -21,6 +21,7 @@ __all__ = ["Changed", "Watch"]
 LOGGED = ("loss", "learning_rate", "grad_norm")
 LIVENESS_STEP = 5
 """By then warm-up has left zero, ``lora_B`` has moved, and so ``lora_A`` has had a gradient."""
+FIRST_OF_LORA_A = 3
 NAMED_ROWS = 5
 SAVE_SECONDS = 600.0
 """A run is never further from its last checkpoint than this and one step."""
@@ -39,7 +40,7 @@ class Watch(TrainerCallback):
         rows_per_step: Training rows of an optimizer step; the last one of an epoch may have fewer.
         logging_steps: Steps to a line; its loss is their mean.
         save_steps: Steps between checkpoints besides those at the end of each epoch; None leaves it to the clock.
-        losses: Losses since the last line, where a resumed run goes on.
+        memory: :meth:`state` of the run that is gone on with.
     """
 
     def __init__(
@@ -52,16 +53,23 @@ class Watch(TrainerCallback):
         rows_per_step: int,
         logging_steps: int,
         save_steps: int | None = None,
-        losses: Iterable[float] = (),
+        memory: Mapping[str, Any] | None = None,
     ) -> None:
         self.metrics_file, self.names, self.stop, self.show = metrics_file, names, stop, show
         self.rows_per_step, self.logging_steps, self.save_steps = rows_per_step, logging_steps, save_steps
-        self.losses = list(losses)
+        memory = memory or {"losses": [], "without_gradient": None}
+        self.losses: list[float] = list(memory["losses"])
         self.newest: dict[str, float] = {}
         self.batches: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.stepped: list[torch.Tensor] = []
-        self.without_gradient: set[str] | None = None
+        names_without = memory["without_gradient"]
+        self.without_gradient: set[str] | None = None if names_without is None else set(names_without)
         self.saved_at = time.monotonic()
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run goes on with, as JSON: losses since the last line, tensors without gradient so far."""
+        without = self.without_gradient
+        return {"losses": list(self.losses), "without_gradient": None if without is None else sorted(without)}
 
     def see(self, rows: torch.Tensor, loss: torch.Tensor) -> None:
         """Told of every forward pass: positions of its rows in the data set (int64 ``[batch]``) and its loss."""
@@ -94,12 +102,19 @@ class Watch(TrainerCallback):
             name for name in self.without_gradient if (grad := trained[name].grad) is not None and bool(grad.any())
         }
 
+    def _refuse_dead(self, steps: int) -> None:
+        # lora_A gets none before lora_B has left zero, which takes a step, or two where warm-up begins at zero.
+        excused = "lora_A" if steps < FIRST_OF_LORA_A else None
+        dead = [name for name in self.without_gradient or () if excused is None or excused not in name]
+        if dead:
+            raise _dead(dead)
+
     def _broken(self, step: int, what: str, rows: Iterable[torch.Tensor]) -> TrainingError:
         named = [self.names[position] for part in rows for position in part.tolist()]
         return TrainingError(
             say(
-                "step {step}: {what} is not a finite number, in a forward pass over {rows}. The weights are left as "
-                "they were before it. Look at these rows; else lower training.learning_rate, or raise "
+                "step {step}: {what} is not a finite number, in a forward pass over {rows}. Nothing of it is saved. "
+                "Look at these rows; else lower training.learning_rate, or raise "
                 "training.warmup_ratio.",
                 step=step,
                 what=what,
@@ -113,14 +128,15 @@ class Watch(TrainerCallback):
         Raises:
             TrainingError: A weight is not finite, or a tensor has had no gradient so far.
         """
+        self.show(state.global_step, state.max_steps, self.newest)
         refuse_broken_weights(kwargs["model"], state.global_step)
-        if state.global_step == LIVENESS_STEP and self.without_gradient:
-            raise _dead(self.without_gradient)
+        if state.global_step == min(LIVENESS_STEP, state.max_steps):
+            self._refuse_dead(state.max_steps)
         due = state.global_step % self.save_steps == 0 if self.save_steps else self._long_ago()
-        control.should_save |= due
+        # The end of an epoch saves anyway, after its evaluation.
+        control.should_save |= due and not float(state.epoch or 0.5).is_integer()
         if self.stop:
             control.should_save = control.should_training_stop = True
-        self.show(state.global_step, state.max_steps, self.newest)
 
     def _rows(self, step: int) -> int:
         """Rows trained by a step, over all epochs."""
