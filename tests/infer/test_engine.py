@@ -42,6 +42,23 @@ def test_greedy_answers_equal_those_of_transformers_generate(model, template) ->
         assert answer.stopped == (expected[-1] in template.stop_ids)
 
 
+@pytest.mark.parametrize("own", [1, 9])
+def test_what_all_prompts_begin_with_is_read_once_and_changes_no_answer(model, template, own: int) -> None:
+    head = list(range(40, 70))
+    rows = [head + prompt[:own] for prompt in prompts(13)] + [[*head, 7], head + prompts(1)[0]]
+    read: list[int] = []
+    hook = model.register_forward_pre_hook(
+        lambda _, args, kwargs: read.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    found = generate(model, template, rows, max_new_tokens=12, batch_size=4)
+    hook.remove()
+    alone = [generate(model, template, [row], max_new_tokens=12)[0] for row in rows]
+    assert [answer.text for answer in found] == [answer.text for answer in alone]
+    assert [answer.logprob for answer in found] == pytest.approx([answer.logprob for answer in alone], abs=1e-4)
+    assert read[0] == len(head)
+    assert sum(read) < len(head) + sum(len(row) for row in rows)
+
+
 class Scripted(torch.nn.Module):
     """Answers `length` times token 50, then stops; each row has its own length, told by its first token."""
 

@@ -1,14 +1,20 @@
-"""Greedy answers in padded batches, and the loss of given answers. No logits are kept."""
+"""Greedy answers in padded batches, what all prompts begin with read once, and the loss of given answers.
+
+No logits are kept.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from transformers import DynamicCache
 
 from exactune.render.batch import answer_nll, collate, pad_prompts
+from exactune.render.packing import shared
 from exactune.render.template import Encoded, Template
 from exactune.types import Generation
 
@@ -51,8 +57,9 @@ def generate(
     model.eval()
     answers: list[Generation | None] = [None] * len(prompts)
     try:
+        head = _read_head(model, prompts)
         for batch in _batches([len(prompt) for prompt in prompts], batch_size):
-            rows = _decode_batch(model, template, [prompts[index] for index in batch], max_new_tokens)
+            rows = _decode_batch(model, template, [prompts[index] for index in batch], head, max_new_tokens)
             for index, row in zip(batch, rows, strict=True):
                 answers[index] = Generation(template.decode(row.ids), row.stopped, row.logprob, len(row.ids))
             advance(len(batch))
@@ -68,16 +75,48 @@ def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
         yield order[start : start + batch_size]
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What all prompts begin with.
+
+    Attributes:
+        length: In tokens; 0 if they have nothing in common, or there is only one.
+        cache: The model's state after it, of batch 1.
+    """
+
+    length: int
+    cache: DynamicCache
+
+    def repeated(self, rows: int) -> DynamicCache:
+        """A state of its own for each row."""
+        cache = copy.deepcopy(self.cache)
+        if self.length:
+            cache.batch_repeat_interleave(rows)
+        return cache
+
+
+def _read_head(model: torch.nn.Module, prompts: Sequence[Sequence[int]]) -> _Head:
+    ordered = sorted(map(list, prompts))
+    # Each row keeps a token of its own, from whose logits its answer begins.
+    length = min(shared(ordered[0], ordered[-1]), len(min(prompts, key=len)) - 1) if len(prompts) > 1 else 0
+    cache = DynamicCache()
+    if length:
+        ids = torch.tensor([ordered[0][:length]], device=next(model.parameters()).device)
+        model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return _Head(length, cache)
+
+
 def _decode_batch(
-    model: torch.nn.Module, template: Template, prompts: Sequence[Sequence[int]], max_new_tokens: int
+    model: torch.nn.Module, template: Template, prompts: Sequence[Sequence[int]], head: _Head, max_new_tokens: int
 ) -> list[_Row]:
     device = next(model.parameters()).device
     stops = set(template.stop_ids)
     rows = [_Row() for _ in prompts]
     alive = list(range(len(rows)))
-    cache = DynamicCache()
-    batch = {name: value.to(device) for name, value in pad_prompts(prompts).items()}
-    ids, mask, positions = batch["input_ids"], batch["attention_mask"], batch["position_ids"]
+    cache: Any = head.repeated(len(rows))
+    batch = {name: value.to(device) for name, value in pad_prompts([row[head.length :] for row in prompts]).items()}
+    ids, positions = batch["input_ids"], batch["position_ids"] + head.length
+    mask = torch.nn.functional.pad(batch["attention_mask"], (head.length, 0), value=1)
     for step in range(max_new_tokens):
         output = model(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,

@@ -1,0 +1,212 @@
+"""Training speed beside stock TRL, in one run, with what each part of the difference gives.
+
+Usage: ``python benchmarks/bench_train.py [--sets A,B] [--pairs 5] [--device cuda] [--shape 41m|0.6b|4b]``. A random
+Qwen3 shape is trained on real rows (development data beside the checkout) by LoRA r=32 on attention, 16 rows a step,
+on the same rows by every side, sides taking turns. Times are of whole optimizer steps, after one to warm up; peak
+memory is of a process of its own for each side. The table goes into ``results/bench_train.json`` and the README.
+
+Sides, each one thing away from the one before it:
+
+- ``trl``: stock TRL, 4 rows x 4, its defaults (activation checkpointing on).
+- ``trl-no-checkpointing``: the same without.
+- ``trl-one-batch``: and all 16 rows in one forward pass: the best setting found for it.
+- ``plain``: ours, padded batches of 4, logits at answer tokens only.
+- ``tree``: ours, shared prefixes computed once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import Qwen3Config, Qwen3ForCausalLM, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from exactune.bases import find_base
+from exactune.config import LoraSettings, TrainingConfig
+from exactune.data.load import load
+from exactune.environment import versions
+from exactune.infer.model import describe_device
+from exactune.layers import parse_mapping, resolve
+from exactune.render.packing import pack
+from exactune.render.template import Encoded, Template
+from exactune.rundir import write_json
+from exactune.train.adapter import make_trainable
+from exactune.train.engine import tree_cost
+from exactune.train.methods import sft_trainer
+from exactune.train.steps import padded, trees
+
+HERE = Path(__file__).parent
+DATA = HERE.parent.parent / "shared" / "data"
+RESULT = HERE / "results" / "bench_train.json"
+LORA = LoraSettings()
+TRAINING = TrainingConfig(num_epochs=1, learning_rate=1e-4)
+STEP = 16
+SETS = ("banking77", "banking77-listed", "cluener", "twlaw")
+SIDES = ("trl", "trl-no-checkpointing", "trl-one-batch", "plain", "tree")
+SHAPES = {
+    "41m": {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 8,
+            "num_key_value_heads": 4, "head_dim": 64, "vocab_size": 32000},
+    "0.6b": {"hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
+             "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936},
+    "4b": {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32,
+           "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936},
+}  # fmt: skip
+
+
+def rows_of(name: str, count: int) -> list[Encoded]:
+    """The first rows of a set as ids of the embedded base's tokenizer."""
+    folder = name.removesuffix("-listed")
+    config = resolve([parse_mapping({"data": {"train": str(DATA / folder / "train.jsonl")}}, "benchmark")]).config
+    examples = load(config, Path()).splits.train
+    template = Template.load(find_base("mini"))
+    encoded = []
+    labels = ", ".join(sorted({example.answer for example in examples}))
+    for example in examples[:count]:
+        prompt = example.prompt
+        if name.endswith("-listed"):
+            head = prompt[0]
+            prompt = (type(head)(head.role, f"{head.content}\nLabels: {labels}"), *prompt[1:])
+        encoded.append(Encoded(example.id, template.prompt_ids(prompt), template.answer_ids(example.answer)))
+    return encoded
+
+
+def model_of(shape: str, device: str) -> torch.nn.Module:
+    """Random weights with an adapter."""
+    torch.manual_seed(0)
+    config = Qwen3Config(**SHAPES[shape], max_position_embeddings=8192, tie_word_embeddings=True)
+    model = Qwen3ForCausalLM(config).to(torch.bfloat16 if device == "cuda" else torch.float32)
+    return make_trainable(model.to(device), LORA, 0)
+
+
+class Clock(TrainerCallback):
+    """Seconds of each optimizer step."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.began = 0.0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.began = now(args.device)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.seconds.append(now(args.device) - self.began)
+
+
+def now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def seconds_per_step(side: str, model: torch.nn.Module, rows: Sequence[Encoded]) -> float:
+    """Median over the steps that the rows make, the first one left out."""
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = trainer_of(side, model, rows, Path(folder), clock)
+        trainer.args.save_strategy = "no"
+        trainer.train()
+    return statistics.median(clock.seconds[1:])
+
+
+def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folder: Path, clock: Clock) -> SFTTrainer:
+    tokenizer = Template.load(find_base("mini")).tokenizer
+    if side in ("plain", "tree"):
+        cutter = padded(4) if side == "plain" else trees(tree_cost(model, rows, TRAINING))
+        return sft_trainer(model, tokenizer, rows, TRAINING, folder, [clock], cutter)
+    batch = STEP if side == "trl-one-batch" else 4
+    options = {} if side == "trl" else {"gradient_checkpointing": False}
+    arguments = SFTConfig(
+        output_dir=str(folder), per_device_train_batch_size=batch, gradient_accumulation_steps=STEP // batch,
+        num_train_epochs=1, learning_rate=1e-4, max_length=None, report_to="none", disable_tqdm=True,
+        bf16=torch.cuda.is_available(), **options,
+    )  # fmt: skip
+    dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
+    return SFTTrainer(
+        model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, callbacks=[clock]
+    )
+
+
+def measure(name: str, shape: str, device: str, pairs: int) -> dict[str, Any]:
+    """All sides on one set, taking turns."""
+    rows = rows_of(name, 2 * STEP)
+    found: dict[str, list[float]] = {side: [] for side in SIDES}
+    for _ in range(pairs):
+        for side in SIDES:
+            found[side].append(seconds_per_step(side, model_of(shape, device), rows))
+    lengths = [len(row) for row in rows]
+    cutter = trees(tree_cost(model_of(shape, device), rows, TRAINING))
+    packed = [len(part.inputs) for part in cutter(list(enumerate(rows[:STEP])))]  # type: ignore[arg-type]
+    whole = pack(sorted((row.input_ids, len(row.answer_ids)) for row in rows[:STEP]))
+    document: dict[str, Any] = {
+        "set": name, "shape": shape, "device": describe_device(torch.device(device)),
+        "tokens_per_row": statistics.mean(lengths), "tokens_per_step": sum(lengths[:STEP]),
+        "tree_tokens_per_step": sum(packed), "trees_per_step": len(packed), "one_tree_tokens": len(whole), "sides": {},
+    }  # fmt: skip
+    for side, seconds in found.items():
+        ratios = [stock / ours for stock, ours in zip(found["trl"], seconds, strict=True)]
+        document["sides"][side] = {
+            "seconds_per_step": statistics.median(seconds), "lowest": min(seconds), "highest": max(seconds),
+            "rows_per_second": STEP / statistics.median(seconds), "times_stock": statistics.median(ratios),
+            "times_stock_lowest": min(ratios), "times_stock_highest": max(ratios),
+            "peak_bytes": peak(name, shape, device, side),
+        }  # fmt: skip
+    return document
+
+
+def peak(name: str, shape: str, device: str, side: str) -> int:
+    """Most memory of a process that trains two steps so, above one that only loads the model."""
+    sizes = []
+    for what in (side, "none"):
+        command = [sys.executable, __file__, "--sets", name, "--shape", shape, "--device", device, "--only", what]
+        output = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ).stdout
+        sizes.append(int(output.strip().rpartition("\n")[2]))
+    return sizes[0] - sizes[1]
+
+
+def only(name: str, shape: str, device: str, side: str) -> int:
+    rows, model = rows_of(name, 2 * STEP), model_of(shape, device)
+    if side != "none":
+        seconds_per_step(side, model, rows)
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> None:
+    """Measure and write down."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", type=lambda text: text.split(","), default=list(SETS))
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--shape", choices=SHAPES, default="41m")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if not DATA.is_dir():
+        raise SystemExit(f"the development data are not here: {DATA}")
+    if given.only:
+        print(only(given.sets[0], given.shape, given.device, given.only))
+        return
+    documents = json.loads(RESULT.read_text(encoding="utf-8"))["results"] if RESULT.is_file() else []
+    for name in given.sets:
+        document = measure(name, given.shape, given.device, given.pairs)
+        print(json.dumps(document, indent=1), flush=True)
+        key = (name, given.shape, document["device"])
+        documents = [one for one in documents if (one["set"], one["shape"], one["device"]) != key] + [document]
+        write_json(RESULT, {"versions": versions(), "pairs": given.pairs, "results": documents})
+
+
+if __name__ == "__main__":
+    main()
