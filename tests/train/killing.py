@@ -33,7 +33,7 @@ WRITING = {"open", "write", "fsync", "rename", "replace", "mkdir", "rmdir", "unl
 """Calls into C by which a run changes its folder: a kill falls before, between and inside writes."""
 SAVES = {"_save_checkpoint", "save_artifact", "replaced_dir", "sealed_dir"}
 """Python functions within which such calls are ``saving``; elsewhere they are ``writing``."""
-PHASES = {"load_base": "loading", "compute_loss": "step", "to_html": "report"}
+PHASES = {"load_base": "loading", "training_step": "step", "to_html": "report"}
 """Python functions by whose calls the other phases of a run are known."""
 SETTINGS = (
     "training: {num_epochs: 4, learning_rate: 1e-3, logging_steps: 3, save_steps: 2, early_stopping_patience: 9,\n"

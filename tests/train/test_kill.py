@@ -51,7 +51,7 @@ def test_killed_five_times(whole: tuple[Path, Ended, Run], tmp_path: Path) -> No
     [
         ("loading", 1, "Start again with the same command"),
         ("step", 1, "Stopped at step 1 of"),
-        ("step", 15, "Stopped at step 8 of"),
+        ("step", 8, "Stopped at step 8 of"),
         ("saving", 50, "the checkpoint is saved"),
         ("evaluation", 9, "the checkpoint is saved"),
         ("report", 1, "Stopped after training. The same command with --resume"),
