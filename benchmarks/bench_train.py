@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -51,6 +51,7 @@ from exactune.train.steps import padded, trees
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"
 RESULT = HERE / "results" / "bench_train.json"
+MARK = re.compile(r"(<!-- bench_train -->\n).*?(<!-- /bench_train -->)", re.DOTALL)
 LORA = LoraSettings()
 TRAINING = TrainingConfig(num_epochs=1, learning_rate=1e-4)
 STEP = 16
@@ -139,12 +140,12 @@ def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folde
     )
 
 
-def measure(name: str, shape: str, device: str, pairs: int) -> dict[str, Any]:
+def measure(name: str, shape: str, device: str, pairs: int, sides: Sequence[str]) -> dict[str, Any]:
     """All sides on one set, taking turns."""
     rows = rows_of(name, 2 * STEP)
-    found: dict[str, list[float]] = {side: [] for side in SIDES}
+    found: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(pairs):
-        for side in SIDES:
+        for side in sides:
             found[side].append(seconds_per_step(side, model_of(shape, device), rows))
     lengths = [len(row) for row in rows]
     cutter = trees(tree_cost(model_of(shape, device), rows, TRAINING))
@@ -152,7 +153,7 @@ def measure(name: str, shape: str, device: str, pairs: int) -> dict[str, Any]:
     whole = pack(sorted((row.input_ids, len(row.answer_ids)) for row in rows[:STEP]))
     document: dict[str, Any] = {
         "set": name, "shape": shape, "device": describe_device(torch.device(device)),
-        "tokens_per_row": statistics.mean(lengths), "tokens_per_step": sum(lengths[:STEP]),
+        "pairs": pairs, "tokens_per_row": statistics.mean(lengths), "tokens_per_step": sum(lengths[:STEP]),
         "tree_tokens_per_step": sum(packed), "trees_per_step": len(packed), "one_tree_tokens": len(whole), "sides": {},
     }  # fmt: skip
     for side, seconds in found.items():
@@ -164,6 +165,21 @@ def measure(name: str, shape: str, device: str, pairs: int) -> dict[str, Any]:
             "peak_bytes": peak(name, shape, device, side),
         }  # fmt: skip
     return document
+
+
+def table(documents: Sequence[dict[str, Any]]) -> str:
+    """Markdown of all results."""
+    text = "| set, shape, device | side | seconds per step | times stock TRL (lowest-highest) | peak memory |\n"
+    text += "| --- | --- | --- | --- | --- |\n"
+    for one in documents:
+        where = f"{one['set']}, {one['shape']}, {one['device']}, {one['pairs']} rounds"
+        for side, found in one["sides"].items():
+            spread = f"{found['times_stock_lowest']:.1f}-{found['times_stock_highest']:.1f}"
+            text += (
+                f"| {where} | {side} | {found['seconds_per_step']:.2f} | {found['times_stock']:.1f} ({spread}) | "
+                f"{found['peak_bytes'] / 1e6:.0f} MB |\n"
+            )
+    return text
 
 
 def peak(name: str, shape: str, device: str, side: str) -> int:
@@ -182,13 +198,16 @@ def only(name: str, shape: str, device: str, side: str) -> int:
         seconds_per_step(side, model, rows)
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not `ru_maxrss`: a new process inherits its parent's.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
 
 
 def main() -> None:
     """Measure and write down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=lambda text: text.split(","), default=list(SETS))
+    parser.add_argument("--sides", type=lambda text: text.split(","), default=list(SIDES))
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--shape", choices=SHAPES, default="41m")
     parser.add_argument("--device", default="cpu")
@@ -201,11 +220,14 @@ def main() -> None:
         return
     documents = json.loads(RESULT.read_text(encoding="utf-8"))["results"] if RESULT.is_file() else []
     for name in given.sets:
-        document = measure(name, given.shape, given.device, given.pairs)
+        document = measure(name, given.shape, given.device, given.pairs, given.sides)
         print(json.dumps(document, indent=1), flush=True)
         key = (name, given.shape, document["device"])
         documents = [one for one in documents if (one["set"], one["shape"], one["device"]) != key] + [document]
-        write_json(RESULT, {"versions": versions(), "pairs": given.pairs, "results": documents})
+        write_json(RESULT, {"versions": versions(), "results": documents})
+    readme = HERE / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(MARK.sub(lambda match: match[1] + table(documents) + match[2], text), encoding="utf-8")
 
 
 if __name__ == "__main__":
