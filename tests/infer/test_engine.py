@@ -59,6 +59,24 @@ def test_what_all_prompts_begin_with_is_read_once_and_changes_no_answer(model, t
     assert sum(read) < len(head) + sum(len(row) for row in rows)
 
 
+def test_a_window_that_padding_would_eat_into_shares_nothing(template) -> None:
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    torch.manual_seed(0)
+    config = Gemma3TextConfig(
+        vocab_size=len(template.tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=8, sliding_window=32, pad_token_id=0,
+        layer_types=["sliding_attention", "full_attention"],
+    )  # fmt: skip
+    windowed = Gemma3ForCausalLM(config).eval()
+    for parameter in windowed.parameters():
+        parameter.data.mul_(4)
+    rows = [list(range(40, 90)) + prompt for prompt in prompts(9)]
+    found = generate(windowed, template, rows, max_new_tokens=8, batch_size=4)
+    alone = [generate(windowed, template, [row], max_new_tokens=8)[0] for row in rows]
+    assert [answer.logprob for answer in found] == pytest.approx([answer.logprob for answer in alone], abs=1e-3)
+
+
 class Scripted(torch.nn.Module):
     """Answers `length` times token 50, then stops; each row has its own length, told by its first token."""
 

@@ -160,11 +160,10 @@ def test_a_window_shorter_than_a_row_is_no_place_for_trees() -> None:
         choose(model, "tree", length=60)
 
 
-def test_recurrent_layers_are_no_place_for_trees() -> None:
+def test_a_model_that_nobody_tried_is_no_place_for_trees() -> None:
     model = MambaForCausalLM(MambaConfig(vocab_size=400, hidden_size=16, num_hidden_layers=1, state_size=4))
     _, note = choose(model)
-    assert note is not None
-    assert "recurrent" in note
+    assert note == "engine  padded batches: sharing prefixes has not been proved for models of type 'mamba'"
 
 
 def test_a_model_that_goes_by_order_instead_of_positions_is_found_out() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from exactune.infer.attention import obstacle_to_sharing
 from exactune.render.batch import answer_nll, collate, pad_prompts
 from exactune.render.packing import shared
 from exactune.render.template import Encoded, Template
@@ -57,7 +58,7 @@ def generate(
     model.eval()
     answers: list[Generation | None] = [None] * len(prompts)
     try:
-        head = _read_head(model, prompts)
+        head = _read_head(model, prompts, max_new_tokens)
         for batch in _batches([len(prompt) for prompt in prompts], batch_size):
             rows = _decode_batch(model, template, [prompts[index] for index in batch], head, max_new_tokens)
             for index, row in zip(batch, rows, strict=True):
@@ -95,15 +96,22 @@ class _Head:
         return cache
 
 
-def _read_head(model: torch.nn.Module, prompts: Sequence[Sequence[int]]) -> _Head:
+def _read_head(model: torch.nn.Module, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> _Head:
     ordered = sorted(map(list, prompts))
-    # Each row keeps a token of its own, from whose logits its answer begins.
-    length = min(shared(ordered[0], ordered[-1]), len(min(prompts, key=len)) - 1) if len(prompts) > 1 else 0
+    length = 0
+    if len(prompts) > 1 and _may_share(model, max(map(len, prompts)) + max_new_tokens):
+        # Each row keeps a token of its own, from whose logits its answer begins.
+        length = min(shared(ordered[0], ordered[-1]), min(map(len, prompts)) - 1)
     cache = DynamicCache()
     if length:
         ids = torch.tensor([ordered[0][:length]], device=next(model.parameters()).device)
         model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return _Head(length, cache)
+
+
+def _may_share(model: torch.nn.Module, longest: int) -> bool:
+    config = getattr(model, "config", None)
+    return config is not None and obstacle_to_sharing(config.get_text_config(), longest) is None
 
 
 def _decode_batch(

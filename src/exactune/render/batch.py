@@ -55,9 +55,10 @@ def answer_nll(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.
 
 def tree_nll(model: torch.nn.Module, tree: Tree) -> torch.Tensor:
     """The same sum over the rows of a tree (nats, scalar), with logits at the positions that predict answers only."""
+    mask = None if tree.is_path else additive(tree.mask(), model)
     logits = model(
-        input_ids=tree.input_ids[None], position_ids=tree.position_ids[None],
-        attention_mask=additive(tree.mask(), model), use_cache=False, logits_to_keep=tree.source,
+        input_ids=tree.input_ids[None], position_ids=tree.position_ids[None], attention_mask=mask, use_cache=False,
+        logits_to_keep=tree.source,
     ).logits[0]  # fmt: skip
     losses = torch.nn.functional.cross_entropy(logits.float()[tree.predicted_from], tree.target, reduction="none")
     return losses @ tree.weight

@@ -49,6 +49,11 @@ class Tree:
         """The same on a device."""
         return Tree(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
 
+    @property
+    def is_path(self) -> bool:
+        """Whether it is a single row, for which plain causal attention does."""
+        return bool((self.end == len(self)).all())
+
     def mask(self) -> torch.Tensor:
         """Who attends to whom: bool ``[1, 1, query, key]``."""
         place = torch.arange(len(self), device=self.end.device)

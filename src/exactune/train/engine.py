@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 import torch
 
 from exactune.config import TrainingConfig
 from exactune.errors import ConfigError
+from exactune.infer.attention import obstacle_to_sharing
 from exactune.language import Text, say
-from exactune.render.packing import CostModel, shared
+from exactune.render.packing import CostModel
 from exactune.render.template import Encoded
 from exactune.train.steps import Cutter, padded, trees
 
 __all__ = ["choose_engine", "tree_cost"]
 
 LEAST_BUDGET = 1024
-"""Tokens; a tree this long takes less memory than one layer of a small model."""
+"""Tokens."""
 BACKWARD = 1.75
 """Attention backward costs 2.5 times its forward, linear layers with frozen weights once: (1 + 2.5) / (1 + 1)."""
 ATTENTIONS = ("sdpa", "eager")
@@ -66,33 +66,18 @@ def tree_cost(model: torch.nn.Module, rows: Sequence[Encoded], training: Trainin
 def _obstacles(model: torch.nn.Module, rows: Sequence[Encoded]) -> Iterator[Text]:
     """Why trees would be wrong, cheapest question first."""
     config = model.config.get_text_config()
-    if getattr(model, "_is_stateful", False) or "linear_attention" in (getattr(config, "layer_types", None) or ()):
-        yield say("the model has recurrent layers, which see tokens in one order")
-    window = _window(config)
-    longest = max(len(row) for row in rows)
-    if window is not None and window < longest:
-        yield say(
-            "its attention window of {window} tokens is shorter than the longest row ({longest})",
-            window=window,
-            longest=longest,
-        )
+    if obstacle := obstacle_to_sharing(config, max(len(row) for row in rows)):
+        yield obstacle
     attention = getattr(config, "_attn_implementation", None)
     if attention not in ATTENTIONS:
         yield say("attention of the kind {attention!r} takes no mask of ours", attention=attention)
-    if (difference := _difference(model, rows)) > TOLERANCE.get(
-        next(model.parameters()).dtype, TOLERANCE[torch.bfloat16]
-    ):
+    difference = _difference(model, rows)
+    # Not `>`: a difference that is no number is an obstacle, too.
+    if not difference <= TOLERANCE.get(next(model.parameters()).dtype, TOLERANCE[torch.bfloat16]):
         yield say(
             "this model's loss of two rows differs by {difference:.1%} when they share their prefix",
             difference=difference,
         )
-
-
-def _window(config: object) -> int | None:
-    window: int | None = getattr(config, "sliding_window", None)
-    kinds = getattr(config, "layer_types", None)
-    slides = getattr(config, "use_sliding_window", True) and (kinds is None or "sliding_attention" in kinds)
-    return window if slides else None
 
 
 @torch.no_grad()
@@ -113,11 +98,9 @@ def _difference(model: torch.nn.Module, rows: Sequence[Encoded]) -> float:
 
 
 def _probe(rows: Sequence[Encoded]) -> list[tuple[int, Encoded]]:
-    """Two rows that share a prefix, short ones if there are any; else the same row twice, with another answer."""
-    short = sorted(rows, key=lambda row: len(row) > PROBE_TOKENS)[:1000]
-    ordered = sorted(short, key=lambda row: row.input_ids)
-    first, second = max(
-        pairwise(ordered) if len(ordered) > 1 else [(ordered[0], ordered[0])],
-        key=lambda two: shared(two[0].input_ids, two[1].input_ids) * (two[0].input_ids != two[1].input_ids),
-    )
-    return [(0, first), (1, second)]
+    """A row, and one that leaves it halfway through the prompt, so that their branches lie side by side in a tree."""
+    row = min(rows, key=len)
+    prompt, answer = row.prompt_ids[-PROBE_TOKENS:], row.answer_ids[:PROBE_TOKENS]
+    half = len(prompt) // 2
+    other = prompt[:half] + prompt[:half:-1] + prompt[half : half + 1]
+    return [(0, Encoded(row.id, prompt, answer)), (1, Encoded(row.id, other, answer))]

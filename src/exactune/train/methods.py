@@ -77,7 +77,8 @@ class AnswerTrainer(Checkpoints, SFTTrainer):
                 # The count is over all ranks, and their gradients are averaged afterwards.
                 loss = nll / num_items_in_batch * self.accelerator.num_processes * share
                 self.accelerator.backward(loss)
-            self.see(part.rows, loss)
+            if share:
+                self.see(part.rows, loss)
             total += loss.detach()
         return total
 
