@@ -37,6 +37,9 @@ def main() -> None:
     if rank == 0:
         weights = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad])
         output.write_text(json.dumps({"lines": recorder.lines, "weights": weights.tolist()}), encoding="utf-8")
+    if ranks > 1:
+        # Left to the end of the interpreter, its threads may end the process with a signal.
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
