@@ -31,8 +31,11 @@ def trained(output: Path, ranks: int, *arguments: str) -> dict[str, Any]:
     return json.loads(output.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("engine", ["tree", "plain"])
-@pytest.mark.parametrize(("rows", "step"), [("39", "8"), ("17", "4")], ids=["a rank with less", "a rank with none"])
+@pytest.mark.parametrize(
+    ("engine", "rows", "step"),
+    [("tree", "39", "8"), ("plain", "17", "4")],
+    ids=["a rank with less", "a rank with none"],
+)
 def test_two_ranks_are_one(engine: str, rows: str, step: str, tmp_path: Path) -> None:
     one = trained(tmp_path / "one.json", 1, engine, rows, step)
     two = trained(tmp_path / "two.json", 2, engine, rows, step)
