@@ -8,7 +8,7 @@ check:            ## lint and types
 	$(PYTHON) -m mypy
 
 test:             ## the whole suite
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist worksteal
 
 soak:             ## kills, flipped bytes and full disks many times over; about half an hour, the full disks as root
 	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/train $(PYTHON) tests/soak.py

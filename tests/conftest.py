@@ -13,7 +13,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ["EXACTUNE_LANG"] = "en"
 
 import tiny
-from made import rows, write_jsonl
+from made import write_task
 
 
 @pytest.fixture(scope="session")
@@ -27,16 +27,7 @@ def task(tmp_path: Path, base: Path) -> Callable[..., Path]:
     """Writes rows and a config for the tiny base; keyword arguments become config keys."""
 
     def make(text: str = "", train: int = 24) -> Path:
-        for name, count, start in (("train", train, 0), ("eval", 9, 100), ("test", 12, 200)):
-            if not (tmp_path / f"{name}.jsonl").exists():
-                write_jsonl(tmp_path / f"{name}.jsonl", rows(count, start))
-        config = tmp_path / "task.yaml"
-        config.write_text(
-            f"model: {base}\ndata: {{train: train.jsonl, eval: eval.jsonl, test: test.jsonl}}\n"
-            "training: {num_epochs: 2, learning_rate: 1e-3, logging_steps: 1}\n"
-            f"output_dir: {tmp_path / 'run'}\n{text}",
-            encoding="utf-8",
-        )
-        return config
+        settings = "training: {num_epochs: 2, learning_rate: 1e-3, logging_steps: 1}\n"
+        return write_task(tmp_path, base, f"{settings}output_dir: {tmp_path / 'run'}\n{text}", (train, 9, 12))
 
     return make

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +28,29 @@ def write_jsonl(path: Path, items: Iterable[Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items), encoding="utf-8")
     return path
+
+
+def write_task(
+    folder: Path,
+    base: Path,
+    text: str,
+    sizes: tuple[int, int, int] = (24, 9, 12),
+    make: Callable[[int, int], list[dict[str, Any]]] = rows,
+) -> Path:
+    """A config beside its rows.
+
+    Args:
+        folder: Where both go; rows that lie there stay.
+        base: The base model.
+        text: The rest of the config.
+        sizes: Rows of train, eval and test.
+        make: Count and first number -> rows.
+    """
+    for name, count, start in zip(("train", "eval", "test"), sizes, (0, 100, 200), strict=True):
+        if not (folder / f"{name}.jsonl").exists():
+            write_jsonl(folder / f"{name}.jsonl", make(count, start))
+    config = folder / "task.yaml"
+    config.write_text(
+        f"model: {base}\ndata: {{train: train.jsonl, eval: eval.jsonl, test: test.jsonl}}\n{text}", encoding="utf-8"
+    )
+    return config

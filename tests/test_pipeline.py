@@ -11,21 +11,14 @@ from exactune.errors import ConfigError, DataError, ModelError, RunError, Templa
 from exactune.rundir import Run, read_json, read_jsonl
 
 import tiny
+from made import write_task
 
 
 @pytest.fixture(scope="module")
 def finished(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    from made import rows, write_jsonl
-
     folder = tmp_path_factory.mktemp("finished")
-    for name, count, start in (("train", 24, 0), ("eval", 9, 100), ("test", 12, 200)):
-        write_jsonl(folder / f"{name}.jsonl", rows(count, start))
-    (folder / "task.yaml").write_text(
-        f"model: {base}\ndata: {{train: train.jsonl, eval: eval.jsonl, test: test.jsonl}}\n"
-        "training: {num_epochs: 2, logging_steps: 2, learning_rate: 1e-3}\n",
-        encoding="utf-8",
-    )
-    return exactune.train(folder / "task.yaml", output=str(folder / "run"))
+    task = write_task(folder, base, "training: {num_epochs: 2, logging_steps: 2, learning_rate: 1e-3}\n")
+    return exactune.train(task, output=str(folder / "run"))
 
 
 def test_the_run_folder_is_complete(finished: Run) -> None:

@@ -6,8 +6,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,24 @@ import torch
 from exactune.apply import evaluate, load
 from exactune.config import Config
 from exactune.data.split import stratified_slice
-from exactune.durable import replaced_dir, write_text
-from exactune.environment import versions
+from exactune.describe import describe
+from exactune.durable import replaced_dir
 from exactune.errors import ConfigError, Interrupted, TrainingError
 from exactune.evaluate.baselines import majority
 from exactune.evaluate.evaluation import point_metrics
 from exactune.infer.answers import read_answer
 from exactune.infer.artifact import Artifact, save_artifact
 from exactune.infer.engine import answer_loss, generate
-from exactune.infer.model import default_device, describe_device, load_base, weights_digest
-from exactune.language import Text, say, stored
-from exactune.layers import to_yaml
+from exactune.infer.model import load_base, weights_digest
+from exactune.language import say
 from exactune.plan import Plan, config_source, make_plan
+from exactune.record import add_minutes, write_plan
 from exactune.render.template import Template
 from exactune.report import write_report
 from exactune.resume import (
-    CONFIG_HEAD,
     best_file,
     choose_checkpoint,
-    config_digest,
     find_changes,
-    ids_digest,
     is_finished,
     is_trained,
     note_resumption,
@@ -45,14 +41,14 @@ from exactune.resume import (
 )
 from exactune.rundir import Run, read_json, write_json
 from exactune.stop import StopNow, StopRequest, listening
-from exactune.train.adapter import make_trainable, parameter_counts
+from exactune.train.adapter import make_trainable
 from exactune.train.disk import naming_a_full_disk, needed_bytes, readable, refuse_a_small_disk
 from exactune.train.engine import choose_engine
 from exactune.train.fit import Display, Job, fit
 from exactune.train.methods import refuse_unknown_trackers
 from exactune.train.steps import Cutter
 
-__all__ = ["describe", "train"]
+__all__ = ["train"]
 
 Say = Callable[[str], None]
 
@@ -144,53 +140,6 @@ def _how_to_go_on(plan: Plan | None, stop: StopRequest) -> str:
     return say("Stopped. Go on from the last checkpoint with the same command and --resume.")
 
 
-def describe(plan: Plan) -> Iterator[Text]:
-    """What was decided, for people."""
-    splits, config = plan.splits, plan.config
-    yield say(
-        "data    {train} train, {eval} eval, {test} test rows",
-        train=len(splits.train),
-        eval=len(splits.eval),
-        test=len(splits.test),
-    )
-    if splits.mix:
-        yield say("mix     {rows} general rows join training", rows=len(splits.mix))
-    yield from (say("data    {note}", note=note) for note in plan.notes)
-    yield say("task    {task}", task=plan.task.describe())
-    yield say("recipe  {reason}", reason=plan.recipe.patch.reason)
-    expected = plan.recipe.expected
-    if expected is None:
-        yield say("expect  under 100 rows: fewer than the guide calls minimally usable")
-    else:
-        yield say(
-            "expect  {low:.0%}-{high:.0%} with this many rows ({note}), says the guide",
-            low=expected.low,
-            high=expected.high,
-            note=expected.note,
-        )
-    yield from (say("config  {line}", line=line) for line in plan.resolved.renamed)
-    training = config.training
-    method = say("all weights") if config.lora is None else f"LoRA r={config.lora.r}"
-    yield say(
-        "train   {base}, {method}, {epochs} epochs, rate {rate:g}, batch {rows} x {steps}",
-        base=plan.base.name,
-        method=method,
-        epochs=training.num_epochs,
-        rate=training.learning_rate,
-        rows=training.per_device_train_batch_size,
-        steps=training.gradient_accumulation_steps,
-    )
-    yield from (
-        say(
-            "{severity:7} {code} {message}",
-            severity=finding.severity.word,
-            code=finding.code,
-            message=finding.message,
-        )
-        for finding in plan.findings
-    )
-
-
 class _Silent:
     """A display for nobody."""
 
@@ -270,12 +219,12 @@ def _train(
     tell(say("disk    up to {needed} in {path}", needed=readable(needed), path=run.path))
     if new:
         Run.create(run.path, overwrite=overwrite)
-        _write_plan(plan, trained, digest)
+        write_plan(plan, trained, digest)
         stop.resumable = True
     try:
         _fit(plan, trained, template, digest, display, stop, checkpoint, cutter)
     finally:
-        _add_minutes(run, started)
+        add_minutes(run, started)
 
 
 def _fit(
@@ -316,70 +265,3 @@ def _fit(
         best_file(plan.run),
         {"step": best.step, "epoch": best.epoch, "metric": plan.metric, "value": best.value},
     )
-
-
-def _write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any]) -> None:
-    """The files of a run folder that are known before training."""
-    run, recipe, resolved = plan.run, plan.recipe, plan.resolved
-    write_json(run.recipe, stored({
-        "rows": recipe.rows,
-        "bracket": recipe.bracket,
-        "reason": recipe.patch.reason,
-        "values": dict(recipe.patch.values),
-        "expected": None if recipe.expected is None else {
-            "low": recipe.expected.low, "high": recipe.expected.high, "note": recipe.expected.note,
-        },
-        "sources": dict(resolved.sources),
-        "renamed": list(resolved.renamed),
-    }, "reason", "sources", "expected", "renamed"))  # fmt: skip
-    write_json(run.env, {
-        **versions(),
-        "device": describe_device(default_device()),
-        "threads": torch.get_num_threads(),
-        "model": {
-            "name": plan.base.name, **digest, **parameter_counts(trained), "config_sha256": config_digest(plan.base),
-        },
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "minutes": 0.0,
-    })  # fmt: skip
-    write_json(run.data, _data_document(plan))
-    write_json(run.findings, [stored(finding.to_json(), "message", "fix") for finding in plan.findings])
-    # The marker of a run folder, so it comes last.
-    write_text(run.config, to_yaml(resolved, [CONFIG_HEAD]))
-
-
-def _data_document(plan: Plan) -> dict[str, Any]:
-    splits = {"train": plan.splits.train, "eval": plan.splits.eval, "test": plan.splits.test, "mix": plan.splits.mix}
-    kept = {row.id for rows in splits.values() for row in rows}
-    rows = plan.loaded.splits
-    named = {place: f"{finding.code} {finding.name}" for finding in plan.errors for place in finding.locations}
-    reasons = {place: why for place, why in named.items() if place.line is not None}
-    dropped = [
-        row for part in (rows.train, rows.eval, rows.test, rows.mix) for row in part
-        if row.id not in kept and row.location in reasons
-    ]  # fmt: skip
-    return {
-        "files": [
-            {"path": file.path, "split": file.split, "rows": file.rows, "sha256": file.sha256, "format": file.format}
-            for file in plan.loaded.files
-        ],
-        "splits": {name: {"rows": len(part), "ids": [row.id for row in part]} for name, part in splits.items()},
-        "rejected": [
-            *({"file": place.file, "line": place.line, "reason": f"{finding.code} {finding.name}"}
-              for finding in plan.loaded.rejected for place in finding.locations),
-            *({"file": row.location.file, "line": row.location.line, "reason": reasons[row.location]}
-              for row in dropped),
-        ],
-        "tokens": {
-            "prompt_mean": sum(len(row.prompt_ids) for row in plan.encoded) / len(plan.encoded),
-            "answer_mean": sum(len(row.answer_ids) for row in plan.encoded) / len(plan.encoded),
-            "longest": max(len(row) for row in plan.encoded),
-            "sha256": ids_digest(plan.encoded),
-        },
-    }  # fmt: skip
-
-
-def _add_minutes(run: Run, started: float) -> None:
-    env = read_json(run.env)
-    env["minutes"] = round(env["minutes"] + (time.time() - started) / 60, 2)
-    write_json(run.env, env)

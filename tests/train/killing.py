@@ -25,7 +25,7 @@ from exactune.infer import engine
 from exactune.rundir import Run, read_jsonl
 
 import tiny
-from made import rows, write_jsonl
+from made import write_task
 
 Moment = Literal["saving", "writing", "evaluation", "any"]
 """``any`` is a moment by the clock; the others are calls that :class:`Moments` counts."""
@@ -58,16 +58,7 @@ def _start_server() -> multiprocessing.context.ForkServerContext:
 
 def make_task(folder: Path, method: str) -> Path:
     """A config for a tiny base, with its rows."""
-    base = tiny.save_base(folder / "base")
-    for name, count, start in (("train", 22, 0), ("eval", 9, 100), ("test", 12, 200)):
-        write_jsonl(folder / f"{name}.jsonl", rows(count, start))
-    config = folder / "task.yaml"
-    config.write_text(
-        f"model: {base}\ndata: {{train: train.jsonl, eval: eval.jsonl, test: test.jsonl}}\n"
-        + SETTINGS + METHODS[method],
-        encoding="utf-8",
-    )  # fmt: skip
-    return config
+    return write_task(folder, tiny.save_base(folder / "base"), SETTINGS + METHODS[method], (22, 9, 12))
 
 
 class Moments:

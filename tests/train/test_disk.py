@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -10,7 +9,6 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,17 +17,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import exactune
-from exactune.config import LoraSettings
 from exactune.durable import damage
 from exactune.errors import RunError
 from exactune.rundir import Run, read_json, read_jsonl
-from exactune.train import disk
-from exactune.train.adapter import make_trainable
 from exactune.train.checkpoints import newest_checkpoint, step_of
-from exactune.train.disk import _is_full, naming_a_full_disk, needed_bytes, readable, refuse_a_small_disk
+from exactune.train.disk import _is_full, naming_a_full_disk
 
-import tiny
-from made import write_jsonl
+from made import write_task
 
 SIZES = int(os.environ.get("EXACTUNE_SOAK_SIZES", "12"))
 PAGE = 4096
@@ -109,20 +103,20 @@ class Reference:
     published: set[bytes]
 
 
+def labelled(count: int, start: int) -> list[dict[str, Any]]:
+    return [{"text": f"第{n}號{'漲跌平'[n % 3]}", "label": "ABC"[n % 3]} for n in range(start, start + count)]
+
+
 @pytest.fixture(scope="module")
 def reference(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Reference:
     folder = tmp_path_factory.mktemp("disk")
-    for name, count, start in (("train", 8, 0), ("eval", 3, 100), ("test", 3, 200)):
-        items = [{"text": f"第{n}號{'漲跌平'[n % 3]}", "label": "ABC"[n % 3]} for n in range(start, start + count)]
-        write_jsonl(folder / f"{name}.jsonl", items)
-    task = folder / "task.yaml"
-    task.write_text(
-        f"model: {base}\ndata: {{train: train.jsonl, eval: eval.jsonl, test: test.jsonl}}\n"
+    task = write_task(
+        folder, base,
         "training: {num_epochs: 2, learning_rate: 1e-3, logging_steps: 1, save_steps: 1,\n"
         "  per_device_train_batch_size: 2, gradient_accumulation_steps: 2}\n"
         "lora: {r: 2, lora_alpha: 4, target_modules: [q_proj, v_proj]}\n",
-        encoding="utf-8",
-    )
+        (8, 3, 3), labelled,
+    )  # fmt: skip
     run = Run(folder / "run")
     display = Watched(run)
     exactune.train(task, output=str(run.path), display=display)
@@ -289,103 +283,3 @@ def test_an_error_of_safetensors_on_a_full_disk_is_recognised(volume: Volume) ->
     with pytest.raises(SafetensorError) as other:
         save_file({"a": torch.zeros(1)}, volume.path / "absent" / "a.safetensors")
     assert not _is_full(other.value)
-
-
-def chained(outer: BaseException, inner: BaseException, *, explicit: bool) -> BaseException:
-    try:
-        try:
-            raise inner
-        except type(inner) as error:
-            if explicit:
-                raise outer from error
-            raise outer  # noqa: B904
-    except type(outer) as error:
-        return error
-
-
-def test_a_full_disk_is_recognised_through_other_errors_and_nothing_else_is() -> None:
-    full = OSError(errno.ENOSPC, "No space left on device")
-    assert _is_full(full)
-    assert _is_full(OSError(errno.EDQUOT, "Disk quota exceeded"))
-    for explicit in (True, False):
-        assert _is_full(chained(RuntimeError("save failed"), full, explicit=explicit))
-        assert _is_full(chained(KeyError(1), chained(ValueError("x"), full, explicit=True), explicit=explicit))
-    for error in (
-        None, ValueError("x"), OSError(errno.EACCES, "Permission denied"), OSError(errno.EIO, "Input/output error"),
-        MemoryError(), RuntimeError("os error 2"), RuntimeError("os error 280"), RuntimeError("28"),
-        chained(ValueError("x"), OSError(errno.EROFS, "Read-only"), explicit=True),
-    ):  # fmt: skip
-        assert not _is_full(error), error
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_file_that_takes_nothing_is_a_full_disk(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=f"{tmp_path}: no room left on the disk .*--resume") as caught:  # noqa: SIM117
-        with naming_a_full_disk(tmp_path), Path("/dev/full").open("w", encoding="utf-8") as file:
-            file.write("x")
-    assert isinstance(caught.value.__cause__, OSError)
-
-
-def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
-    for error in (ValueError("x"), OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()):
-        with pytest.raises(type(error)) as caught, naming_a_full_disk(tmp_path):
-            raise error
-        assert caught.value is error
-
-
-def test_a_full_disk_that_is_dealt_with_is_not_blamed_again(tmp_path: Path) -> None:
-    """As where another run is tried in the ``except`` of the first."""
-    try:
-        raise OSError(errno.ENOSPC, "No space left on device")
-    except OSError:
-        with pytest.raises(ValueError, match="other"), naming_a_full_disk(tmp_path):
-            raise ValueError("other")  # noqa: B904
-        with pytest.raises(RunError), naming_a_full_disk(tmp_path):
-            raise OSError(errno.ENOSPC, "No space left on device")  # noqa: B904
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (1234, "1.23 kB"), (50_000_000, "50 MB"),
-     (1_500_000_000, "1.5 GB"), (2.34e12, "2.34 TB"), (5e15, "5e+03 TB")],
-)  # fmt: skip
-def test_sizes_are_readable(size: float, text: str) -> None:
-    assert readable(size) == text
-
-
-@pytest.mark.parametrize("size", [999.7, 999_600, 999_999, 999_999_999])
-def test_sizes_next_to_a_unit_are_readable_too(size: float) -> None:
-    assert "e+" not in readable(size)
-
-
-def test_needed_room_counts_what_is_trained() -> None:
-    full = make_trainable(tiny.model(), None, 0)
-    count = sum(tensor.numel() for tensor in full.parameters())
-    assert needed_bytes(full) == (3 * 3 + 2) * 4 * count + disk.REST
-    half = make_trainable(tiny.model().to(torch.bfloat16), None, 0)
-    assert needed_bytes(half) == (3 * 3 + 2) * 2 * count + disk.REST
-    lora = make_trainable(tiny.model(), LoraSettings(r=4, target_modules=["q_proj"]), 0)
-    assert needed_bytes(lora) == (3 * 3 + 2) * 4 * 2 * 4 * (32 + 32) + disk.REST
-
-
-def test_what_a_run_holds_already_counts_as_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Path] = []
-
-    def usage(path: Path) -> SimpleNamespace:
-        asked.append(path)
-        return SimpleNamespace(free=700)
-
-    monkeypatch.setattr(shutil, "disk_usage", usage)
-    folder = tmp_path / "deep" / "run"
-    refuse_a_small_disk(folder, 700)
-    with pytest.raises(RunError) as caught:
-        refuse_a_small_disk(folder, 1000)
-    assert str(caught.value) == (
-        f"{folder}: training needs up to 1 kB there (checkpoints and the published weights), and 700 bytes are free. "
-        "Free some, or choose another disk with --output DIR."
-    )
-    assert set(asked) == {tmp_path}
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "checkpoints" / "a").write_bytes(b"x" * 300)
-    refuse_a_small_disk(folder, 1000)
-    assert asked[-1] == folder

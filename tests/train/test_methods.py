@@ -42,6 +42,10 @@ class Recorder(TrainerCallback):
             self.lines.append((logs["loss"], logs["grad_norm"]))
 
 
+Trajectory = tuple[list[tuple[float, float]], torch.Tensor]
+"""Loss and norm of the gradient of each step, and the weights at the end."""
+
+
 def trajectory(
     folder: Path,
     lora: LoraSettings | None,
@@ -51,7 +55,7 @@ def trajectory(
     stock: bool = False,
     cutter: Cutter | None = None,
     **values: Any,
-):
+) -> Trajectory:
     training = TrainingConfig(
         num_epochs=5, learning_rate=1e-2, logging_steps=1,
         per_device_train_batch_size=batch, gradient_accumulation_steps=accumulate, **values,
@@ -77,24 +81,23 @@ def trajectory(
     return recorder.lines, weights
 
 
+def assert_same(found: Trajectory, expected: Trajectory) -> None:
+    """Two trajectories of twenty steps: losses, norms of gradients, final weights."""
+    (lines, weights), (other_lines, other) = found, expected
+    assert len(lines) == len(other_lines) == 20
+    for (loss, norm), (other_loss, other_norm) in zip(lines, other_lines, strict=True):
+        assert loss == pytest.approx(other_loss, rel=1e-5)
+        assert norm == pytest.approx(other_norm, rel=1e-3)
+    assert float((weights - other).norm() / other.norm()) < 1e-4
+
+
 @pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
 def test_same_trajectory_as_stock_trl(lora: LoraSettings | None, tmp_path: Path) -> None:
-    ours, our_weights = trajectory(tmp_path, lora, 4, 2)
-    stock, stock_weights = trajectory(tmp_path, lora, 4, 2, stock=True)
-    assert len(ours) == len(stock) == 20
-    for (our_loss, our_norm), (stock_loss, stock_norm) in zip(ours, stock, strict=True):
-        assert our_loss == pytest.approx(stock_loss, rel=1e-5)
-        assert our_norm == pytest.approx(stock_norm, rel=1e-3)
-    assert float((our_weights - stock_weights).norm() / stock_weights.norm()) < 1e-4
+    assert_same(trajectory(tmp_path, lora, 4, 2), trajectory(tmp_path, lora, 4, 2, stock=True))
 
 
 def test_one_batch_of_eight_equals_eight_of_one(tmp_path: Path) -> None:
-    whole, whole_weights = trajectory(tmp_path, LORA, 8, 1)
-    parts, part_weights = trajectory(tmp_path, LORA, 1, 8)
-    for (whole_loss, whole_norm), (part_loss, part_norm) in zip(whole, parts, strict=True):
-        assert whole_loss == pytest.approx(part_loss, rel=1e-5)
-        assert whole_norm == pytest.approx(part_norm, rel=1e-3)
-    assert float((whole_weights - part_weights).norm() / part_weights.norm()) < 1e-4
+    assert_same(trajectory(tmp_path, LORA, 8, 1), trajectory(tmp_path, LORA, 1, 8))
 
 
 def test_equal_seeds_give_equal_adapters() -> None:

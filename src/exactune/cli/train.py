@@ -29,7 +29,7 @@ def train(
 ) -> None:
     """Check the rows, choose the recipe, train, evaluate, report."""
     if dry_run:
-        from exactune.pipeline import describe
+        from exactune.describe import describe
         from exactune.plan import config_source, make_plan
 
         source = config_source(config, patch_files=patch, assignments=assignments)

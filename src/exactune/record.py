@@ -1,0 +1,90 @@
+"""What a run folder says of its plan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from exactune.durable import write_text
+from exactune.environment import versions
+from exactune.infer.model import default_device, describe_device
+from exactune.language import stored
+from exactune.layers import to_yaml
+from exactune.plan import Plan
+from exactune.resume import CONFIG_HEAD, config_digest, ids_digest
+from exactune.rundir import Run, read_json, write_json
+from exactune.train.adapter import parameter_counts
+
+__all__ = ["add_minutes", "write_plan"]
+
+
+def write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any]) -> None:
+    """The files of a run folder that are known before training."""
+    run, recipe, resolved = plan.run, plan.recipe, plan.resolved
+    write_json(run.recipe, stored({
+        "rows": recipe.rows,
+        "bracket": recipe.bracket,
+        "reason": recipe.patch.reason,
+        "values": dict(recipe.patch.values),
+        "expected": None if recipe.expected is None else {
+            "low": recipe.expected.low, "high": recipe.expected.high, "note": recipe.expected.note,
+        },
+        "sources": dict(resolved.sources),
+        "renamed": list(resolved.renamed),
+    }, "reason", "sources", "expected", "renamed"))  # fmt: skip
+    write_json(run.env, {
+        **versions(),
+        "device": describe_device(default_device()),
+        "threads": torch.get_num_threads(),
+        "model": {
+            "name": plan.base.name, **digest, **parameter_counts(trained), "config_sha256": config_digest(plan.base),
+        },
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "minutes": 0.0,
+    })  # fmt: skip
+    write_json(run.data, _data_document(plan))
+    write_json(run.findings, [stored(finding.to_json(), "message", "fix") for finding in plan.findings])
+    # The marker of a run folder, so it comes last.
+    write_text(run.config, to_yaml(resolved, [CONFIG_HEAD]))
+
+
+def _data_document(plan: Plan) -> dict[str, Any]:
+    splits = {"train": plan.splits.train, "eval": plan.splits.eval, "test": plan.splits.test, "mix": plan.splits.mix}
+    kept = {row.id for rows in splits.values() for row in rows}
+    rows = plan.loaded.splits
+    named = {place: f"{finding.code} {finding.name}" for finding in plan.errors for place in finding.locations}
+    reasons = {place: why for place, why in named.items() if place.line is not None}
+    dropped = [
+        row for part in (rows.train, rows.eval, rows.test, rows.mix) for row in part
+        if row.id not in kept and row.location in reasons
+    ]  # fmt: skip
+    return {
+        "files": [
+            {"path": file.path, "split": file.split, "rows": file.rows, "sha256": file.sha256, "format": file.format}
+            for file in plan.loaded.files
+        ],
+        "splits": {name: {"rows": len(part), "ids": [row.id for row in part]} for name, part in splits.items()},
+        "rejected": [
+            *({"file": place.file, "line": place.line, "reason": f"{finding.code} {finding.name}"}
+              for finding in plan.loaded.rejected for place in finding.locations),
+            *({"file": row.location.file, "line": row.location.line, "reason": reasons[row.location]}
+              for row in dropped),
+        ],
+        "tokens": {
+            "prompt_mean": sum(len(row.prompt_ids) for row in plan.encoded) / len(plan.encoded),
+            "answer_mean": sum(len(row.answer_ids) for row in plan.encoded) / len(plan.encoded),
+            "longest": max(len(row) for row in plan.encoded),
+            "sha256": ids_digest(plan.encoded),
+        },
+    }  # fmt: skip
+
+
+def add_minutes(run: Run, started: float) -> None:
+    """Count the minutes since ``started`` (seconds since the epoch) to what the run took before."""
+    env = read_json(run.env)
+    env["minutes"] = round(env["minutes"] + (time.time() - started) / 60, 2)
+    write_json(run.env, env)
