@@ -5,17 +5,14 @@ No logits are kept.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
-from exactune.infer.attention import obstacle_to_sharing
+from exactune.infer.head import Head, batches, read_head
 from exactune.render.batch import answer_nll, collate, pad_prompts
-from exactune.render.packing import shared
 from exactune.render.template import Encoded, Template
 from exactune.types import Generation
 
@@ -58,8 +55,8 @@ def generate(
     model.eval()
     answers: list[Generation | None] = [None] * len(prompts)
     try:
-        head = _read_head(model, prompts, max_new_tokens)
-        for batch in _batches([len(prompt) for prompt in prompts], batch_size):
+        head = read_head(model, prompts, max_new_tokens)
+        for batch in batches([len(prompt) for prompt in prompts], batch_size):
             rows = _decode_batch(model, template, [prompts[index] for index in batch], head, max_new_tokens)
             for index, row in zip(batch, rows, strict=True):
                 answers[index] = Generation(template.decode(row.ids), row.stopped, row.logprob, len(row.ids))
@@ -69,53 +66,8 @@ def generate(
     return [answer for answer in answers if answer is not None]
 
 
-def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Indices by falling length, so that a batch has little padding and memory peaks first."""
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """What all prompts begin with.
-
-    Attributes:
-        length: In tokens; 0 if they have nothing in common, or there is only one.
-        cache: The model's state after it, of batch 1.
-    """
-
-    length: int
-    cache: DynamicCache
-
-    def repeated(self, rows: int) -> DynamicCache:
-        """A state of its own for each row."""
-        cache = copy.deepcopy(self.cache)
-        if self.length:
-            cache.batch_repeat_interleave(rows)
-        return cache
-
-
-def _read_head(model: torch.nn.Module, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> _Head:
-    ordered = sorted(map(list, prompts))
-    length = 0
-    if len(prompts) > 1 and _may_share(model, max(map(len, prompts)) + max_new_tokens):
-        # Each row keeps a token of its own, from whose logits its answer begins.
-        length = min(shared(ordered[0], ordered[-1]), min(map(len, prompts)) - 1)
-    cache = DynamicCache()
-    if length:
-        ids = torch.tensor([ordered[0][:length]], device=next(model.parameters()).device)
-        model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return _Head(length, cache)
-
-
-def _may_share(model: torch.nn.Module, longest: int) -> bool:
-    config = getattr(model, "config", None)
-    return config is not None and obstacle_to_sharing(config.get_text_config(), longest) is None
-
-
 def _decode_batch(
-    model: torch.nn.Module, template: Template, prompts: Sequence[Sequence[int]], head: _Head, max_new_tokens: int
+    model: torch.nn.Module, template: Template, prompts: Sequence[Sequence[int]], head: Head, max_new_tokens: int
 ) -> list[_Row]:
     device = next(model.parameters()).device
     stops = set(template.stop_ids)
@@ -166,7 +118,7 @@ def answer_loss(
     model.eval()
     total, tokens = 0.0, 0
     try:
-        for batch in _batches([len(row) for row in rows], batch_size):
+        for batch in batches([len(row) for row in rows], batch_size):
             encoded = [rows[index] for index in batch]
             padded = collate([row.input_ids for row in encoded], [row.labels for row in encoded])
             total += float(answer_nll(model, {name: value.to(device) for name, value in padded.items()}))

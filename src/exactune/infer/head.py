@@ -1,0 +1,67 @@
+"""What all prompts begin with, read once; and prompts in batches."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import DynamicCache
+
+from exactune.infer.attention import obstacle_to_sharing
+from exactune.render.packing import shared
+
+__all__ = ["Head", "batches", "read_head"]
+
+
+def batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Indices by falling length, so that a batch has little padding and memory peaks first."""
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What all prompts begin with.
+
+    Attributes:
+        length: In tokens; 0 if they have nothing in common, or there is only one.
+        cache: The model's state after it, of batch 1.
+    """
+
+    length: int
+    cache: DynamicCache
+
+    def repeated(self, rows: int) -> DynamicCache:
+        """A state of its own for each row."""
+        cache = copy.deepcopy(self.cache)
+        if self.length:
+            cache.batch_repeat_interleave(rows)
+        return cache
+
+
+def read_head(model: torch.nn.Module, prompts: Sequence[Sequence[int]], room: int) -> Head:
+    """Read once what all prompts begin with.
+
+    Args:
+        model: In evaluation mode.
+        prompts: Ids of each prompt.
+        room: Tokens that may follow the longest prompt.
+    """
+    ordered = sorted(map(list, prompts))
+    length = 0
+    if len(prompts) > 1 and _may_share(model, max(map(len, prompts)) + room):
+        # Each row keeps a token of its own, from whose logits its answer begins.
+        length = min(shared(ordered[0], ordered[-1]), min(map(len, prompts)) - 1)
+    cache = DynamicCache()
+    if length:
+        ids = torch.tensor([ordered[0][:length]], device=next(model.parameters()).device)
+        model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return Head(length, cache)
+
+
+def _may_share(model: torch.nn.Module, longest: int) -> bool:
+    config = getattr(model, "config", None)
+    return config is not None and obstacle_to_sharing(config.get_text_config(), longest) is None
