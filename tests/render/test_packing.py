@@ -37,7 +37,7 @@ def test_shared_is_the_common_prefix(first: list[int], second: list[int]) -> Non
 def test_every_token_sees_its_own_row_and_stands_at_its_depth(drawn: Rows) -> None:
     rows = prepared(drawn)
     tree = pack(rows)
-    prefixes = {tuple(row[: depth + 1]) for row, _ in rows for depth in range(len(row))}
+    prefixes = {tuple(row[: depth + 1]) for row, _ in rows for depth in range(len(row) - 1)}
     seen = [tuple(seen_by(tree, place)) for place in range(len(tree))]
     assert sorted(seen) == sorted(prefixes), "each prefix once"
     assert tree.position_ids.tolist() == [len(tokens) - 1 for tokens in seen]
@@ -102,5 +102,5 @@ def test_rows_without_anything_in_common_stand_apart_where_pairs_cost() -> None:
 
 def test_equal_rows_are_one_path_that_counts_for_each() -> None:
     tree = pack([([5, 6, 7], 1)] * 3)
-    assert tree.input_ids.tolist() == [5, 6, 7]
+    assert tree.input_ids.tolist() == [5, 6]
     assert (tree.target.tolist(), tree.weight.tolist()) == ([7], [3.0])

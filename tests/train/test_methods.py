@@ -14,6 +14,7 @@ from trl import SFTTrainer
 
 from exactune.config import LoraSettings, TrainingConfig
 from exactune.errors import ConfigError
+from exactune.render.attention import attend_by_blocks
 from exactune.render.template import Encoded
 from exactune.train import methods
 from exactune.train.adapter import make_trainable, parameter_counts
@@ -74,6 +75,8 @@ def trajectory(
         )  # fmt: skip
         assert type(trainer.data_collator).__name__ == "DataCollatorForLanguageModeling"
     else:
+        if cutter is not None:
+            attend_by_blocks(model)
         trainer = methods.sft_trainer(model, tokenizer, rows, training, folder, [recorder], cutter or padded(batch))
         trainer.args.save_strategy = "no"
     trainer.train()

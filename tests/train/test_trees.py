@@ -28,7 +28,8 @@ from transformers import (
 import exactune
 from exactune.config import LoraSettings, TrainingConfig
 from exactune.errors import ConfigError
-from exactune.render.packing import CostModel
+from exactune.render.attention import BY_BLOCKS, attend_by_blocks, blocks_of
+from exactune.render.packing import CostModel, Tree
 from exactune.render.template import Encoded
 from exactune.rundir import read_jsonl
 from exactune.train.adapter import make_trainable
@@ -71,6 +72,8 @@ def rows(count: int = 32) -> list[Encoded]:
 @pytest.fixture(autouse=True)
 def with_shared_prefixes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("test_methods.encoded", rows)
+    # So that rows lie in several blocks, and blocks hold several rows.
+    monkeypatch.setattr("exactune.render.attention.QUERIES", 11)
 
 
 def gradients(model: torch.nn.Module, cutter: Cutter) -> tuple[float, torch.Tensor]:
@@ -84,11 +87,13 @@ def gradients(model: torch.nn.Module, cutter: Cutter) -> tuple[float, torch.Tens
 
 
 @pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", "blocks"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_one_steps_gradients(name: str, attention: str, lora: LoraSettings | None) -> None:
     torch.manual_seed(0)
-    base = SHAPES[name](attn_implementation=attention)
+    base = SHAPES[name](attn_implementation="sdpa" if attention == "blocks" else attention)
+    if attention == "blocks":
+        attend_by_blocks(base)
     names = ["q_proj", "v_proj"]
     model = make_trainable(base, lora and lora.model_copy(update={"target_modules": names}), 0).eval()
     for parameter_name, parameter in model.named_parameters():
@@ -104,7 +109,7 @@ def test_one_steps_gradients(name: str, attention: str, lora: LoraSettings | Non
 def test_the_cuts_differ() -> None:
     step = list(enumerate(rows(16)))
     counts = [len(trees(cost)(step)) for cost in (ONE, CostModel(pair=0.01, call=8.0, budget=120), SEPARATE)]
-    assert counts[0] == 1 < counts[1] < counts[2] == 12, "equal rows are one path at any price"
+    assert counts[0] == 1 < counts[1] < counts[2] == 11, "rows that read the same are one path at any price"
 
 
 @pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
@@ -119,6 +124,24 @@ def test_gradient_checkpointing_changes_nothing(tmp_path: Path) -> None:
     with_it, other = trajectory(tmp_path, LORA, 4, 2, cutter=trees(ONE), gradient_checkpointing=True)
     assert [loss for loss, _ in with_it] == pytest.approx([loss for loss, _ in without], rel=1e-5)
     assert float((weights - other).norm() / weights.norm()) < 1e-4
+
+
+def test_blocks_are_the_mask() -> None:
+    for part in trees(ONE)(list(enumerate(rows()))):
+        assert isinstance(part.inputs, Tree)
+        found = torch.zeros(1, 1, len(part.inputs), len(part.inputs), dtype=torch.bool)
+        for block in blocks_of(part.inputs, torch.float32):
+            assert bool((block.mask == 0).any(2).all()), "no key that nobody looks at"
+            found[:, :, block.queries, block.keys] = block.mask == 0
+        assert torch.equal(found, part.inputs.mask())
+
+
+@pytest.mark.parametrize("lora", ["lora: {r: 4}", "lora: none"])
+def test_how_it_was_trained_is_no_part_of_what_is_published(lora: str, task: Callable[..., Path]) -> None:
+    run = exactune.train(task(lora))
+    written = [file.read_text(encoding="utf-8") for file in run.artifact.glob("*.json")]
+    assert written
+    assert not [text for text in written if BY_BLOCKS in text]
 
 
 def test_a_run_with_trees_is_the_run_with_padded_batches(task: Callable[..., Path], tmp_path: Path) -> None:

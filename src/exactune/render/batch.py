@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
+from exactune.render.attention import blocks_of
 from exactune.render.packing import Tree
 from exactune.render.template import IGNORED
 
@@ -45,9 +46,9 @@ def answer_nll(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.
     labels = batch["labels"]
     labelled = (labels != IGNORED).any(0).nonzero()
     kept = labels.shape[1] - int(labelled[0])
-    inputs = {name: value for name, value in batch.items() if name != "labels"}
-    # The logits that predict the last `kept` tokens sit one position earlier.
-    logits = model(**inputs, use_cache=False, logits_to_keep=kept + 1).logits[:, :-1]
+    # Logits predict the token after their position, so the last token is never read.
+    inputs = {name: value[:, :-1] for name, value in batch.items() if name != "labels"}
+    logits = model(**inputs, use_cache=False, logits_to_keep=kept).logits
     return torch.nn.functional.cross_entropy(
         logits.flatten(0, 1).float(), labels[:, -kept:].flatten(), ignore_index=IGNORED, reduction="sum"
     )
@@ -55,10 +56,13 @@ def answer_nll(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.
 
 def tree_nll(model: torch.nn.Module, tree: Tree) -> torch.Tensor:
     """The same sum over the rows of a tree (nats, scalar), with logits at the positions that predict answers only."""
-    mask = None if tree.is_path else additive(tree.mask(), model)
+    # One row needs neither. Attention by blocks looks at the blocks, any other at the mask.
+    attention = {} if tree.is_path else {
+        "attention_mask": additive(tree.mask(), model), "tree_blocks": blocks_of(tree, _dtype(model)),
+    }  # fmt: skip
     logits = model(
-        input_ids=tree.input_ids[None], position_ids=tree.position_ids[None], attention_mask=mask, use_cache=False,
-        logits_to_keep=tree.source,
+        input_ids=tree.input_ids[None], position_ids=tree.position_ids[None], use_cache=False,
+        logits_to_keep=tree.source, **attention,
     ).logits[0]  # fmt: skip
     losses = torch.nn.functional.cross_entropy(logits.float()[tree.predicted_from], tree.target, reduction="none")
     return losses @ tree.weight
@@ -66,5 +70,9 @@ def tree_nll(model: torch.nn.Module, tree: Tree) -> torch.Tensor:
 
 def additive(mask: torch.Tensor, model: torch.nn.Module) -> torch.Tensor:
     """A bool mask as what is added to attention scores, which every kind of attention takes."""
-    dtype = next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
+    dtype = _dtype(model)
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)
+
+
+def _dtype(model: torch.nn.Module) -> torch.dtype:
+    return next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())

@@ -104,8 +104,9 @@ def cut(rows: Sequence[Sequence[int]], cost: CostModel) -> list[list[int]]:
         Lists of indices into ``rows``, each in the order of the ids.
     """
     order = sorted(range(len(rows)), key=lambda index: list(rows[index]))
-    sizes = [len(rows[index]) for index in order]
-    joins = [0, *(shared(rows[a], rows[b]) for a, b in pairwise(order))]
+    read = [rows[index][:-1] for index in order]
+    sizes = [len(row) for row in read]
+    joins = [0, *(shared(first, second) for first, second in pairwise(read))]
     best, begins = [0.0], [0]
     for stop in range(1, len(order) + 1):
         tokens, found, begin = 0, float("inf"), stop - 1
@@ -126,7 +127,7 @@ def cut(rows: Sequence[Sequence[int]], cost: CostModel) -> list[list[int]]:
 
 
 def pack(rows: Sequence[tuple[Sequence[int], int]]) -> Tree:
-    """One tree of some rows.
+    """One tree of some rows. What ends a row is predicted and never read, so it is no position.
 
     Args:
         rows: Ids of each row, in the order of the ids, and how many of its last ones are to be predicted (fewer than
@@ -135,44 +136,35 @@ def pack(rows: Sequence[tuple[Sequence[int], int]]) -> Tree:
     ids: list[int] = []
     depths: list[int] = []
     ends: list[int] = []
-    weights: list[int] = []
+    counts: dict[tuple[int, int], int] = {}  # (position, token that follows) -> rows
     path: list[int] = []  # positions of the newest row's tokens
     before: Sequence[int] = ()
     for row, answer in rows:
-        common = shared(before, row)
+        read = row[:-1]
+        common = shared(before, read)
         for place in path[common:]:
             ends[place] = len(ids)
         del path[common:]
-        for depth in range(common, len(row)):
+        for depth in range(common, len(read)):
             path.append(len(ids))
             ids.append(row[depth])
             depths.append(depth)
             ends.append(0)
-            weights.append(0)
-        for place in path[len(row) - answer :]:
-            weights[place] += 1
-        before = row
+        for depth in range(len(row) - answer, len(row)):
+            edge = path[depth - 1], row[depth]
+            counts[edge] = counts.get(edge, 0) + 1
+        before = read
     for place in path:
         ends[place] = len(ids)
-    return _tree(ids, depths, ends, weights)
-
-
-def _tree(ids: list[int], depths: list[int], ends: list[int], weights: list[int]) -> Tree:
-    parents: list[int] = []
-    path: list[int] = []
-    for place, depth in enumerate(depths):
-        parents.append(path[depth - 1] if depth else -1)
-        del path[depth:]
-        path.append(place)
-    targets = [place for place, weight in enumerate(weights) if weight]
-    sources = sorted({parents[place] for place in targets})
+    edges = sorted(counts)
+    sources = sorted({place for place, _ in edges})
     index = {place: number for number, place in enumerate(sources)}
     return Tree(
         input_ids=torch.tensor(ids),
         position_ids=torch.tensor(depths),
         end=torch.tensor(ends),
         source=torch.tensor(sources),
-        predicted_from=torch.tensor([index[parents[place]] for place in targets]),
-        target=torch.tensor([ids[place] for place in targets]),
-        weight=torch.tensor([float(weights[place]) for place in targets]),
+        predicted_from=torch.tensor([index[place] for place, _ in edges]),
+        target=torch.tensor([token for _, token in edges]),
+        weight=torch.tensor([float(counts[edge]) for edge in edges]),
     )
