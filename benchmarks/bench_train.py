@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ from exactune.train.adapter import make_trainable
 from exactune.train.engine import tree_cost
 from exactune.train.methods import sft_trainer
 from exactune.train.steps import padded, trees
+from exactune.types import Example, Message
 
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"
@@ -67,21 +69,25 @@ SHAPES = {
 }  # fmt: skip
 
 
+def listed(name: str, count: int, split: str = "train") -> list[Example]:
+    """The first rows of a set; where its name ends so, with all its labels listed in the system message."""
+    folder = DATA / name.removesuffix("-listed")
+    files = {use: str(folder / f"{use}.jsonl") for use in ("train", "eval", "test")}
+    splits = load(resolve([parse_mapping({"data": files}, "benchmark")]).config, Path()).splits
+    rows = list(getattr(splits, split))[:count]
+    if not name.endswith("-listed"):
+        return rows
+    labels = ", ".join(sorted({row.answer for row in splits.train}))
+    return [
+        replace(row, prompt=(Message("system", f"{row.prompt[0].content}\nLabels: {labels}"), *row.prompt[1:]))
+        for row in rows
+    ]
+
+
 def rows_of(name: str, count: int) -> list[Encoded]:
     """The first rows of a set as ids of the embedded base's tokenizer."""
-    folder = name.removesuffix("-listed")
-    config = resolve([parse_mapping({"data": {"train": str(DATA / folder / "train.jsonl")}}, "benchmark")]).config
-    examples = load(config, Path()).splits.train
     template = Template.load(find_base("mini"))
-    encoded = []
-    labels = ", ".join(sorted({example.answer for example in examples}))
-    for example in examples[:count]:
-        prompt = example.prompt
-        if name.endswith("-listed"):
-            head = prompt[0]
-            prompt = (type(head)(head.role, f"{head.content}\nLabels: {labels}"), *prompt[1:])
-        encoded.append(Encoded(example.id, template.prompt_ids(prompt), template.answer_ids(example.answer)))
-    return encoded
+    return [template.encode(row) for row in listed(name, count)]
 
 
 def model_of(shape: str, device: str) -> torch.nn.Module:

@@ -1,0 +1,283 @@
+"""The probability of every label, without writing one.
+
+The answers of a classification are a trie of ids, each ending with the stop token; a label's probability is the product
+over its path. Labels that share tokens share the work, and where whole branches cannot matter they are left out: level
+by level only nodes are read whose prefix still holds probability. Where reading the whole trie at once costs less than
+going down level by level, that is done instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from exactune.infer.head import Head, batches, read_head
+from exactune.render.batch import additive, pad_prompts
+from exactune.render.packing import CostModel, pack
+
+__all__ = ["LabelScores", "LabelTrie", "score_labels"]
+
+TOLERANCE = 0.01
+"""Largest share of the labels' probability that may be left unread."""
+LOGITS = 2**26
+"""Most logits held at a time: 256 MB in float32."""
+CALL = CostModel(pair=0.0).call
+"""What a forward pass costs by itself, in tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTrie:
+    """Labels as ids, each node the tokens up to it. Node 0 is what stands before every label: the end of a prompt.
+
+    Attributes:
+        token: Last token of each node but the first, int64 ``[nodes]``.
+        depth: int64 ``[nodes]``.
+        ancestors: Nodes on the way to each one, itself included, by depth, -1 beyond it; int64 ``[nodes, depths]``.
+        edges: First edge of each node, and the number of edges last: int64 ``[nodes + 1]``.
+        follows: Token of each edge, int64 ``[edges]``.
+        node_edges: Edges on the way to each node, padded with the number of edges; int64 ``[nodes, depths]``.
+        label_edges: The same for each label, stop token included; int64 ``[labels, depths + 1]``.
+    """
+
+    token: torch.Tensor
+    depth: torch.Tensor
+    ancestors: torch.Tensor
+    edges: torch.Tensor
+    follows: torch.Tensor
+    node_edges: torch.Tensor
+    label_edges: torch.Tensor
+
+    @property
+    def depths(self) -> int:
+        """Levels of nodes."""
+        return int(self.depth.max()) + 1
+
+    @classmethod
+    def of(cls, labels: Sequence[Sequence[int]]) -> LabelTrie:
+        """The trie of some labels' ids, each ending with its stop token.
+
+        Args:
+            labels: At least one id each, none the beginning of another.
+
+        Raises:
+            ValueError: A label stands twice.
+        """
+        if len(set(map(tuple, labels))) < len(labels):
+            raise ValueError("a label stands twice")
+        root = -1  # stands for whatever ends a prompt; sorts before every id
+        rows = [[root, *ids] for ids in labels]
+        tree = pack([(row, len(row) - 1) for row in sorted(rows)])
+        token, depth = tree.input_ids, tree.position_ids
+        source, follows = tree.source[tree.predicted_from], tree.target
+        edge_of = {pair: edge for edge, pair in enumerate(zip(source.tolist(), follows.tolist(), strict=True))}
+        path: list[int] = []
+        paths: list[list[int]] = []
+        child: dict[tuple[int, int], int] = {}
+        for node, (level, last) in enumerate(zip(depth.tolist(), token.tolist(), strict=True)):
+            if level:
+                child[path[level - 1], last] = node
+            path[level:] = [node]
+            paths.append(list(path))
+        none = len(edge_of)
+        along = [[edge_of[above, int(token[node])] for above, node in pairwise(way)] for way in paths]
+        whole: list[list[int]] = []
+        for ids in labels:
+            node, way = 0, []
+            for place, follow in enumerate(ids, 1):
+                way.append(edge_of[node, follow])
+                node = child[node, follow] if place < len(ids) else node
+            whole.append(way)
+        return cls(
+            token, depth, _padded(paths, -1),
+            torch.searchsorted(source, torch.arange(len(token) + 1)), follows,
+            _padded(along, none), _padded(whole, none),
+        )  # fmt: skip
+
+
+def _padded(rows: Sequence[Sequence[int]], padding: int) -> torch.Tensor:
+    width = max(1, *map(len, rows))
+    return torch.tensor([[*row, *[padding] * (width - len(row))] for row in rows])
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScores:
+    """What a model thinks of every label after one prompt.
+
+    Attributes:
+        logprobs: Log-probability of each label's answer, stop token included; -inf for those left out, which together
+            hold less than ``TOLERANCE`` of what the others do (nats).
+        best: The most probable label.
+    """
+
+    logprobs: tuple[float, ...]
+    best: int
+
+    @property
+    def mass(self) -> float:
+        """Probability that the model, left free, would answer with one of the labels."""
+        return sum(map(math.exp, self.logprobs))
+
+    @property
+    def probabilities(self) -> tuple[float, ...]:
+        """Of each label, given that it is one of them."""
+        top = self.logprobs[self.best]
+        weights = [math.exp(value - top) for value in self.logprobs]
+        return tuple(weight / sum(weights) for weight in weights)
+
+
+@torch.inference_mode()
+def score_labels(
+    model: torch.nn.Module,
+    prompts: Sequence[Sequence[int]],
+    labels: Sequence[Sequence[int]],
+    *,
+    batch_size: int = 32,
+    tolerance: float = TOLERANCE,
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[LabelScores]:
+    """Score every label after every prompt.
+
+    Args:
+        model: A causal language model whose attention goes by positions; it is put into evaluation mode for the call.
+        prompts: Ids of each prompt.
+        labels: Ids of each label, its stop token included.
+        batch_size: Prompts scored together, longest first.
+        tolerance: Largest share of the labels' probability that may be left unread; the best label is exact at any.
+        advance: Called with the number of prompts just scored; may raise to end the work.
+
+    Returns:
+        One entry per prompt, in the order given.
+    """
+    trie = LabelTrie.of(labels)
+    was_training = model.training
+    model.eval()
+    found: list[LabelScores | None] = [None] * len(prompts)
+    try:
+        head = read_head(model, prompts, trie.depths)
+        for batch in batches([len(prompt) for prompt in prompts], batch_size):
+            for index, scores in zip(
+                batch, _score(model, [prompts[i] for i in batch], head, trie, tolerance), strict=True
+            ):
+                found[index] = scores
+            advance(len(batch))
+    finally:
+        model.train(was_training)
+    return [scores for scores in found if scores is not None]
+
+
+def _score(
+    model: torch.nn.Module, prompts: Sequence[Sequence[int]], head: Head, trie: LabelTrie, tolerance: float
+) -> list[LabelScores]:
+    """One batch; rows whose best label, or too much of the probability, may be among what was left out, again."""
+    descent = _Descent(model, prompts, head, trie)
+    nodes, levels = len(trie.token), trie.depths
+    if not tolerance or CALL + len(prompts) * nodes <= levels * (CALL + 2 * len(prompts)):
+        # Depth first, so what is above a node is read before it.
+        descent.read([[*range(nodes)] for _ in prompts])
+        left_out = [0.0] * len(prompts)
+    else:
+        left_out = descent.go_down(tolerance)
+    scores = [
+        LabelScores(tuple(row), max(range(len(row)), key=row.__getitem__)) for row in descent.label_logprobs().tolist()
+    ]
+    doubtful = [
+        row for row, (score, left) in enumerate(zip(scores, left_out, strict=True))
+        if left > min(tolerance * score.mass, math.exp(score.logprobs[score.best]))
+    ]  # fmt: skip
+    if doubtful:
+        again = _score(model, [prompts[row] for row in doubtful], head, trie, 0.0)
+        for row, score in zip(doubtful, again, strict=True):
+            scores[row] = score
+    return scores
+
+
+class _Descent:
+    """A batch of prompts, and the nodes that were read after each.
+
+    Attributes:
+        width: Most nodes read at a time after each prompt.
+        edge_logprobs: Of each edge after each prompt, -inf where its node was not read, and a column of zeros for the
+            padding of paths; float32 ``[prompts, edges + 1]``.
+    """
+
+    def __init__(self, model: torch.nn.Module, prompts: Sequence[Sequence[int]], head: Head, trie: LabelTrie) -> None:
+        self.model, self.trie, self.device = model, trie, next(model.parameters()).device
+        vocabulary = model.config.get_text_config().vocab_size
+        self.width = max(1, LOGITS // (len(prompts) * vocabulary))
+        # The last token is node 0.
+        self.last = torch.tensor([prompt[-1] for prompt in prompts])[:, None]
+        self.lengths = torch.tensor([len(prompt) for prompt in prompts])[:, None]
+        self.edge_logprobs = torch.full((len(prompts), len(trie.follows) + 1), -math.inf)
+        self.edge_logprobs[:, -1] = 0
+        self.read_nodes = torch.empty(len(prompts), 0, dtype=torch.long)
+        self.cache = head.repeated(len(prompts))
+        batch = pad_prompts([prompt[head.length : -1] for prompt in prompts])
+        self.seen = torch.nn.functional.pad(batch["attention_mask"], (head.length, 0), value=1)
+        if batch["input_ids"].shape[1]:
+            self.model(
+                input_ids=batch["input_ids"].to(self.device), attention_mask=self.seen.to(self.device),
+                position_ids=(batch["position_ids"] + head.length).to(self.device), past_key_values=self.cache,
+                use_cache=True, logits_to_keep=1,
+            )  # fmt: skip
+
+    def read(self, wanted: Sequence[Sequence[int]]) -> None:
+        """Read some nodes after each prompt; the nodes above each were read before, or stand before it."""
+        for start in range(0, max(map(len, wanted)), self.width):
+            self._read([nodes[start : start + self.width] for nodes in wanted])
+
+    def _read(self, wanted: Sequence[Sequence[int]]) -> None:
+        trie, absent = self.trie, -2
+        nodes = _padded(wanted, absent)
+        # Where there is nothing to read, node 0 is read again, in a place that nobody looks at.
+        known = nodes.clamp(min=0)
+        ids = torch.where(known == 0, self.last, trie.token[known])
+        self.read_nodes = torch.cat([self.read_nodes, nodes], dim=1)
+        # A node is above another if it is what that one's path has at its depth.
+        level = trie.depth[self.read_nodes.clamp(min=0)][:, None].expand(-1, nodes.shape[1], -1)
+        above = trie.ancestors[known].gather(2, level) == self.read_nodes[:, None]
+        mask = torch.cat([self.seen.bool()[:, None].expand(-1, nodes.shape[1], -1), above], dim=2)[:, None]
+        logits = self.model(
+            input_ids=ids.to(self.device), position_ids=(self.lengths - 1 + trie.depth[known]).to(self.device),
+            attention_mask=additive(mask.to(self.device), self.model), past_key_values=self.cache, use_cache=True,
+        ).logits.float()  # fmt: skip
+        normaliser = logits.logsumexp(-1)
+        row, place = (nodes >= 0).nonzero(as_tuple=True)
+        first, stop = trie.edges[nodes[row, place]], trie.edges[nodes[row, place] + 1]
+        which = torch.arange(len(row)).repeat_interleave(stop - first)
+        begins = (stop - first).cumsum(0) - (stop - first)
+        edge = first[which] + torch.arange(len(which)) - begins[which]
+        row, place = row[which], place[which]
+        self.edge_logprobs[row, edge] = (logits[row, place, trie.follows[edge]] - normaliser[row, place]).cpu()
+
+    def go_down(self, tolerance: float) -> list[float]:
+        """Level by level, without the least probable nodes. Returns the probability of those, for each prompt."""
+        left_out = [0.0] * len(self.last)
+        wanted: list[list[int]] = [[0] for _ in self.last]
+        for depth in range(self.trie.depths):
+            if not any(wanted):
+                break
+            self.read(wanted)
+            below = (self.trie.depth == depth + 1).nonzero().flatten()
+            masses = self.edge_logprobs[:, self.trie.node_edges[below]].sum(-1).exp()
+            top = torch.maximum(masses.amax(1) if len(below) else masses.sum(1), self.label_logprobs().exp().amax(1))
+            wanted = []
+            for row, mass in enumerate(masses):
+                keep, left_out[row] = _most_probable(mass, tolerance * float(top[row]), left_out[row])
+                wanted.append(below[keep].tolist())
+        return left_out
+
+    def label_logprobs(self) -> torch.Tensor:
+        """float32 ``[prompts, labels]``."""
+        return self.edge_logprobs[:, self.trie.label_edges].sum(-1)
+
+
+def _most_probable(mass: torch.Tensor, budget: float, spent: float) -> tuple[torch.Tensor, float]:
+    """Indices of what is left when the least probable are taken away for as long as together they stay in a budget."""
+    rising = mass.sort()
+    gone = spent + rising.values.cumsum(0)
+    drop = int((gone <= budget).sum())
+    return rising.indices[drop:].sort().values, float(gone[drop - 1]) if drop else spent

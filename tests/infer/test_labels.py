@@ -1,0 +1,157 @@
+"""The probability of every label, beside the plain way: each label a row of its own."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from exactune.infer import labels as module
+from exactune.infer.labels import LabelTrie, score_labels
+from exactune.render.batch import answer_nll, collate
+
+import tiny
+
+STOP = 2
+HEAD = [11, 12, 13, 14, 15, 16, 17]
+
+
+def model() -> PreTrainedModel:
+    return tiny.model().eval()
+
+
+@pytest.fixture(autouse=True)
+def by_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few the labels."""
+    monkeypatch.setattr(module, "CALL", 0.0)
+
+
+@pytest.fixture(scope="module")
+def taught() -> PreTrainedModel:
+    """Sure of a label after each prompt, and of some more than of others."""
+    learner, labels = tiny.model(), label_set()
+    batch = collate(
+        [[*prompt, *label] for prompt, label in zip(prompts(), labels, strict=False)],
+        [[-100] * len(prompt) + label for prompt, label in zip(prompts(), labels, strict=False)],
+    )
+    optimizer = torch.optim.Adam(learner.parameters(), 1e-2)
+    for _ in range(80):
+        optimizer.zero_grad()
+        answer_nll(learner, batch).backward()
+        optimizer.step()
+    return learner.eval()
+
+
+def prompts(count: int = 9) -> list[list[int]]:
+    draw = random.Random(1)
+    return [HEAD + [draw.randrange(20, 90) for _ in range(draw.randrange(7))] for _ in range(count)]
+
+
+def label_set(count: int = 30, letters: int = 4) -> list[list[int]]:
+    draw = random.Random(2)
+    return [[*ids, STOP] for ids in {tuple(draw.choices(range(100, 100 + letters), k=draw.randrange(1, 6)))
+                                     for _ in range(count)}]  # fmt: skip
+
+
+@torch.no_grad()
+def one_by_one(model: PreTrainedModel, prompt: Sequence[int], label: Sequence[int]) -> float:
+    logprobs = model(input_ids=torch.tensor([[*prompt, *label]])).logits[0].log_softmax(-1)
+    return sum(float(logprobs[len(prompt) - 1 + place, token]) for place, token in enumerate(label))
+
+
+def compare(model: PreTrainedModel, prompts: list[list[int]], labels: list[list[int]], tolerance: float) -> int:
+    """How many labels were left out."""
+    left_out = 0
+    for prompt, scores in zip(
+        prompts, score_labels(model, prompts, labels, batch_size=4, tolerance=tolerance), strict=True
+    ):
+        wanted = [one_by_one(model, prompt, label) for label in labels]
+        assert scores.best == max(range(len(labels)), key=wanted.__getitem__)
+        kept = [index for index, value in enumerate(scores.logprobs) if value > -math.inf]
+        assert [scores.logprobs[index] for index in kept] == pytest.approx([wanted[index] for index in kept], abs=2e-4)
+        lost = sum(math.exp(value) for index, value in enumerate(wanted) if index not in kept)
+        assert lost <= tolerance * scores.mass * 1.001
+        weights = torch.tensor(wanted).softmax(0)
+        assert scores.probabilities == pytest.approx(weights.tolist(), abs=tolerance + 1e-4)
+        assert sum(scores.probabilities) == pytest.approx(1)
+        left_out += len(labels) - len(kept)
+    return left_out
+
+
+@pytest.mark.parametrize("is_taught", [False, True])
+@pytest.mark.parametrize("tolerance", [0.0, 1e-4, 0.01, 0.3])
+def test_scores_are_those_of_each_label_as_a_row(is_taught: bool, tolerance: float, taught: PreTrainedModel) -> None:
+    left_out = compare(taught if is_taught else model(), prompts(), label_set(), tolerance)
+    assert bool(left_out) == (tolerance > 0)
+
+
+def test_what_cannot_matter_is_not_read(taught: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+
+    def counted(descent: object, wanted: list[list[int]]) -> None:
+        nonlocal read
+        read += sum(map(len, wanted))
+        plain(descent, wanted)  # type: ignore[arg-type]
+
+    plain = module._Descent._read
+    monkeypatch.setattr(module._Descent, "_read", counted)
+    compare(taught, prompts(), label_set(), 0.01)
+    assert read < len(prompts()) * len(LabelTrie.of(label_set()).token) / 2
+
+
+@pytest.mark.parametrize("logits", [1, 4 * 400 * 3])
+def test_however_few_logits_are_held_at_a_time(
+    logits: int, taught: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOGITS", logits)
+    compare(model(), prompts(), label_set(), 0.01)
+    compare(taught, prompts(), label_set(), 0.01)
+
+
+def test_the_whole_trie_is_read_where_that_costs_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    calls = []
+    few = [[100, STOP], [101, STOP]]
+    handle = (found := model()).register_forward_pre_hook(lambda *_: calls.append(1))
+    scores = score_labels(found, prompts(4), few)
+    handle.remove()
+    assert len(calls) == 3, "what the prompts begin with, the rest of them, the trie"
+    assert [value for score in scores for value in score.logprobs] == pytest.approx(
+        [one_by_one(found, prompt, label) for prompt in prompts(4) for label in few], abs=2e-4
+    )
+
+
+@pytest.mark.parametrize("given", [[[5]], [[5], [6]], [[5, 6], [5]], [[5, 6]] * 3], ids=str)
+def test_short_and_equal_prompts(given: list[list[int]]) -> None:
+    compare(model(), given, label_set(), 0.01)
+
+
+@pytest.mark.parametrize("labels", [[[STOP]], [[100, STOP]], [[100, 101, 102, STOP], [100, 101, STOP]]], ids=str)
+def test_small_sets(labels: list[list[int]]) -> None:
+    compare(model(), prompts(3), labels, 0.01)
+
+
+def test_labels_that_cannot_be_told_apart_are_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        LabelTrie.of([[100, STOP], [100, STOP]])
+
+
+def test_mass_is_what_a_free_answer_would_hit_the_set_with() -> None:
+    everything = [[token] for token in range(model().config.vocab_size)]
+    (score,) = score_labels(model(), [HEAD], everything, tolerance=0.0)
+    assert score.mass == pytest.approx(1, abs=1e-4)
+    (half,) = score_labels(model(), [HEAD], everything[::2], tolerance=0.0)
+    assert half.mass < 0.9
+
+
+def test_progress_and_mode() -> None:
+    told: list[int] = []
+    trained = model().train()
+    score_labels(trained, prompts(9), label_set(), batch_size=4, advance=told.append)
+    assert told == [4, 4, 1]
+    assert trained.training
+    assert score_labels(trained, [], label_set()) == []
