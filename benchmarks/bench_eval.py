@@ -187,13 +187,17 @@ def measure(name: str, device: str, rows: int, pairs: int, run: Path | None) -> 
     differing = [row for row in range(rows) if answers["ours"][row] != answers["generate"][row]]
     close = [row for row in range(rows) if is_close(model, prompts[row], answers["generate"][row])]
     assert answers["labels"][:BY_ROWS] == answers["labels-by-rows"]
+    texts = [template.decode(answer) for answer in answers["ours"]]
     document: dict[str, Any] = {
         "model": name, "device": describe_device(torch.device(device)), "rows": rows, "pairs": pairs,
         "threads": torch.get_num_threads(),
-        "prompt_tokens": statistics.mean(map(len, prompts)), "answer_tokens": statistics.mean(map(len, answers["ours"])),
+        "prompt_tokens": statistics.mean(map(len, prompts)),
+        "answer_tokens": statistics.mean(map(len, answers["ours"])),
         "differing": len(differing), "differing_and_not_close": len(set(differing) - set(close)), "close": len(close),
-        "right": sum(template.decode(answer[:-1]) == row.answer for answer, row in zip(answers["ours"], examples, strict=True)),
-        "right_by_labels": sum(names[best] == row.answer for best, row in zip(answers["labels"], examples, strict=True)),
+        "right": sum(text == row.answer for text, row in zip(texts, examples, strict=True)),
+        "right_by_labels": sum(
+            names[best] == row.answer for best, row in zip(answers["labels"], examples, strict=True)
+        ),
         "sides": {},
     }  # fmt: skip
     for side, taken in seconds.items():

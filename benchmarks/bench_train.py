@@ -141,9 +141,7 @@ def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folde
         bf16=torch.cuda.is_available(), **options,
     )  # fmt: skip
     dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
-    return SFTTrainer(
-        model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, callbacks=[clock]
-    )
+    return SFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, callbacks=[clock])
 
 
 def measure(name: str, shape: str, device: str, pairs: int, sides: Sequence[str]) -> dict[str, Any]:

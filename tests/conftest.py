@@ -16,6 +16,12 @@ import tiny
 from made import write_task
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Never the cache of who runs the suite."""
+    os.environ["EXACTUNE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random base model of some thousand parameters."""

@@ -15,7 +15,7 @@ import exactune
 
 ROOT = Path(exactune.__file__).parent
 LAYERS = [
-    {"errors", "types", "language", "config", "layers", "durable", "stop", "rundir", "rules"},
+    {"errors", "types", "language", "config", "layers", "durable", "ranks", "stop", "rundir", "rules"},
     {"tasks", "data", "bases", "recipes"},
     {"render"},
     {"checks", "infer"},
@@ -28,8 +28,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # A layer may be used inside its own level only here: files of the vocabulary, a recipe's base, the pipeline's stages.
 SAME_LEVEL = {0, 6}
 SAME_LEVEL_PAIRS = {("recipes", "bases")}
-TORCH_FREE = {"errors", "types", "language", "config", "layers", "durable", "stop", "rundir", "rules", "tasks", "data",
-              "bases", "recipes", "checks", "report", "environment", "checking", "draft", "cli"}  # fmt: skip
+TORCH_FREE = {"errors", "types", "language", "config", "layers", "durable", "ranks", "stop", "rundir", "rules", "tasks",
+              "data", "bases", "recipes", "checks", "report", "environment", "checking", "draft", "cli"}  # fmt: skip
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate"}
 
 

@@ -300,7 +300,7 @@ def test_a_finished_run_is_finished_after_an_upgrade_too(task: Callable[..., Pat
     assert "is finished" in lines[0]
 
 
-def test_several_processes_are_refused(task: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launch_without_a_launcher_is_refused(task: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="several processes"):
+    with pytest.raises(ConfigError, match="not started by torchrun"):
         exactune.train(task())

@@ -12,7 +12,6 @@ from exactune.data.load import Loaded
 from exactune.data.load import load as load_rows
 from exactune.errors import DataError, RunError
 from exactune.evaluate.evaluation import Evaluation, evaluate_answers
-from exactune.infer.answers import read_answer
 from exactune.infer.artifact import Artifact, load_artifact
 from exactune.language import say
 from exactune.layers import read_patch, resolve
@@ -67,10 +66,7 @@ def evaluate(
             else (str(data), _other_rows(str(data), config, artifact.card["columns"]))
         )
     split, examples = rows
-    generations = artifact.generate(
-        [row.prompt for row in examples], batch_size=config.evaluate.batch_size, advance=advance
-    )
-    answers = [read_answer(artifact.task, generation) for generation in generations]
+    answers = artifact.answer([row.prompt for row in examples], batch_size=config.evaluate.batch_size, advance=advance)
     baselines = {"majority": [artifact.card["majority"]] * len(examples)}
     result = evaluate_answers(artifact.task, split, examples, answers, baselines)
     if data is None:

@@ -132,7 +132,7 @@ class TrainingConfig(_Node):
     per_device_train_batch_size: int = Field(4, ge=1)
     """Rows per forward pass."""
     gradient_accumulation_steps: int = Field(4, ge=1)
-    """Forward passes per optimizer step."""
+    """Forward passes per optimizer step, in each process."""
     warmup_ratio: float = Field(0.1, ge=0, lt=1)
     """Share of the steps over which the learning rate rises."""
     weight_decay: float = Field(0.01, ge=0)
@@ -207,8 +207,10 @@ class Config(_Node):
     lora: Annotated[LoraSettings | None, BeforeValidator(_none_word)] = LoraSettings()
     quantization: Literal["none"] = "none"
     """Reserved: ``none`` trains in float32 on CPU and in bfloat16 where the device has it."""
-    constrain: Literal["auto", False] = "auto"
-    """Reserved: answers are decoded freely."""
+    constrain: Literal["auto", True, False] = "auto"
+    """What answers are held to, in training's evaluations and afterwards. ``auto``: classifications get the most
+    probable of their labels, everything else is decoded freely. ``true``: JSON answers follow a grammar of the task's
+    schema, too. ``false``: every answer is decoded freely."""
     evaluate: EvaluateConfig = EvaluateConfig()
     gate: dict[str, float] = {}
     """Metric values the run must reach, for example ``{macro_f1: 0.80}``; otherwise the exit code is 1."""

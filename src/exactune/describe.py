@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exactune import ranks
 from exactune.language import Text, say
 from exactune.plan import Plan
 
@@ -46,6 +47,12 @@ def describe(plan: Plan) -> Iterator[Text]:
         rows=training.per_device_train_batch_size,
         steps=training.gradient_accumulation_steps,
     )
+    if ranks.count() > 1:
+        yield say(
+            "ranks   {ranks} processes: {rows} rows a step",
+            ranks=ranks.count(),
+            rows=training.per_device_train_batch_size * training.gradient_accumulation_steps * ranks.count(),
+        )
     yield from (
         say(
             "{severity:7} {code} {message}",

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from exactune import __version__
 
-__all__ = ["EXTRAS", "PACKAGES", "versions"]
+__all__ = ["EXTRAS", "PACKAGES", "cache", "versions"]
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "safetensors", "numpy",
             "scikit-learn", "pydantic", "jsonschema")  # fmt: skip
@@ -32,3 +32,10 @@ def versions() -> dict[str, object]:
         "platform": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in (*PACKAGES, *EXTRAS)},
     }
+
+
+def cache() -> dict[str, object]:
+    """Where token ids are kept for the next run, and how many bytes they take."""
+    from exactune.render.cache import cache_folder, cache_size  # brings torch with it
+
+    return {"folder": str(cache_folder()), "bytes": cache_size()}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from exactune import ranks
 from exactune.apply import evaluate, load
 from exactune.config import Config
 from exactune.data.split import stratified_slice
@@ -20,19 +22,20 @@ from exactune.durable import replaced_dir
 from exactune.errors import ConfigError, Interrupted, TrainingError
 from exactune.evaluate.baselines import majority
 from exactune.evaluate.evaluation import point_metrics
-from exactune.infer.answers import read_answer
+from exactune.infer.answering import Answering
 from exactune.infer.artifact import Artifact, save_artifact
-from exactune.infer.engine import answer_loss, generate
+from exactune.infer.engine import answer_loss
 from exactune.infer.model import load_base, weights_digest
 from exactune.language import say
 from exactune.plan import Plan, config_source, make_plan
 from exactune.record import add_minutes, write_plan
-from exactune.render.template import Template
 from exactune.report import write_report
 from exactune.resume import (
+    Change,
     best_file,
     choose_checkpoint,
     find_changes,
+    ids_digest,
     is_finished,
     is_trained,
     note_resumption,
@@ -67,6 +70,8 @@ def train(
 ) -> Run:
     """The main job: check, recipe, train, evaluate, report.
 
+    Under ``torchrun`` every process calls it, and has the finished run when it returns.
+
     Args:
         config: A config file or object.
         patch_files: Files whose values take precedence over the config's.
@@ -86,49 +91,101 @@ def train(
     plan: Plan | None = None
     with listening() as stop:
         try:
-            plan = make_plan(config_source(config, patch_files=patch_files, assignments=assignments), output=output)
-            return _carry_out(
-                plan, say, display or _Silent(), stop, resume=resume or resume_anyway, anyway=resume_anyway,
-                overwrite=overwrite,
-            )  # fmt: skip
+            ranks.join()
+            stop.patient = ranks.count() > 1
+            with ranks.naming_a_lost_rank():
+                plan = make_plan(config_source(config, patch_files=patch_files, assignments=assignments), output=output)
+                return _carry_out(
+                    plan, say if ranks.is_first() else lambda _: None,
+                    display if display and ranks.is_first() else _Silent(), stop,
+                    resume=resume or resume_anyway, anyway=resume_anyway, overwrite=overwrite,
+                )  # fmt: skip
         except StopNow:
             raise Interrupted(_how_to_go_on(plan, stop), stop.signal_number or signal.SIGINT) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """How a run begins.
+
+    Attributes:
+        resume: It goes on with what lies in its folder.
+        overwrite: It replaces what lies there.
+        changes: What has changed since it began first.
+    """
+
+    resume: bool
+    overwrite: bool
+    changes: list[Change]
 
 
 def _carry_out(
     plan: Plan, tell: Say, display: Display, stop: StopRequest, *, resume: bool, anyway: bool, overwrite: bool
 ) -> Run:
     run = plan.run
+    refuse_unknown_trackers(plan.config.training.report_to)
+    ranks.refuse_sharding(plan.config.training.engine)
+    _refuse_differing(plan)
+    start = ranks.from_first(lambda: _start(plan, tell, resume=resume, anyway=anyway, overwrite=overwrite))
+    if start is None:
+        return run
+    stop.resumable = start.resume
+    for line in describe(plan):
+        tell(line)
+    with run.locked() if ranks.is_first() else contextlib.nullcontext(), naming_a_full_disk(run.path):
+        checkpoint = ranks.from_first(lambda: choose_checkpoint(run, tell) if start.resume else None)
+        if start.resume:
+            note_resumption(plan, checkpoint, start.changes)
+        if not ranks.from_first(lambda: start.resume and is_trained(run)):
+            _train(plan, tell, display, stop, checkpoint, start)
+        ranks.from_first(lambda: _finish(plan))
+    return run
+
+
+def _refuse_differing(plan: Plan) -> None:
+    """Processes that train one run must have planned the same one.
+
+    Raises:
+        ConfigError: They have not.
+    """
+    if ranks.count() > 1 and len(set(ranks.gathered((plan.config.model_dump_json(), ids_digest(plan.encoded))))) > 1:
+        raise ConfigError(
+            say(
+                "The processes of this run read different configs or rows. Give all of them the same arguments and the "
+                "same files."
+            )
+        )
+
+
+def _start(plan: Plan, tell: Say, *, resume: bool, anyway: bool, overwrite: bool) -> _Start | None:
+    """Whether the run may begin, or go on, in its folder; None if it is finished.
+
+    Raises:
+        RunError: It may not.
+    """
+    run = plan.run
     if resume and not run.config.is_file():
         # Killed before it began, or while it was wiped, a run has nothing to lose.
         resume, overwrite = False, overwrite or not (run.checkpoints.is_dir() or run.artifact.is_dir())
-    refuse_unknown_trackers(plan.config.training.report_to)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError(say("several processes cannot train one run yet. Start a single one, without torchrun."))
     changes = find_changes(plan) if resume else []
     if resume:
         refuse_hard(run, changes)
         if is_finished(run):
             tell(say("resume  {path} is finished; there is nothing left to do", path=run.path))
-            return run
+            return None
         if not anyway:
             refuse_harmless(run, changes)
     else:
         run.ensure_free(overwrite=overwrite)
-    stop.resumable = resume
-    for line in describe(plan):
-        tell(line)
-    with run.locked(), naming_a_full_disk(run.path):
-        checkpoint = choose_checkpoint(run, tell) if resume else None
-        if resume:
-            note_resumption(plan, checkpoint, changes)
-        if not (resume and is_trained(run)):
-            _train(plan, tell, display, stop, checkpoint, new=not resume, overwrite=overwrite)
-        artifact = load(run.path)
-        _refuse_unfaithful(plan, artifact)
-        evaluate(run, artifact=artifact, rows=plan.splits.scored)
-        write_report(run)
-    return run
+    return _Start(resume, overwrite, changes)
+
+
+def _finish(plan: Plan) -> None:
+    """Load what was published, score it, report."""
+    artifact = load(plan.run.path)
+    _refuse_unfaithful(plan, artifact)
+    evaluate(plan.run, artifact=artifact, rows=plan.splits.scored)
+    write_report(plan.run)
 
 
 def _how_to_go_on(plan: Plan | None, stop: StopRequest) -> str:
@@ -153,18 +210,15 @@ class _Silent:
 Evaluate = Callable[[torch.nn.Module, Callable[[int], None]], dict[str, float]]
 
 
-def _evaluator(plan: Plan, template: Template) -> Evaluate:
+def _evaluator(plan: Plan, answering: Answering) -> Evaluate:
     """Model -> loss and metrics on the eval rows, or on a slice of them when they are many."""
     settings = plan.config.evaluate
     rows = stratified_slice(plan.splits.eval, settings.rows, plan.config.training.seed)
-    encoded = [template.encode(row) for row in rows]
+    encoded = [answering.template.encode(row) for row in rows]
 
     def evaluate_now(model: torch.nn.Module, advance: Callable[[int], None]) -> dict[str, float]:
-        generations = generate(
-            model, template, [row.prompt_ids for row in encoded],
-            max_new_tokens=plan.max_new_tokens, batch_size=settings.batch_size, advance=advance,
-        )  # fmt: skip
-        answers = [read_answer(plan.task, generation) for generation in generations]
+        prompts = [row.prompt_ids for row in encoded]
+        answers = answering(model, prompts, batch_size=settings.batch_size, advance=advance)
         return {"loss": answer_loss(model, encoded, advance=advance), **point_metrics(plan.task, rows, answers)}
 
     return evaluate_now
@@ -181,7 +235,7 @@ def _refuse_unfaithful(plan: Plan, artifact: Artifact) -> None:
         TrainingError: They do not, so what would be shipped is not what was measured.
     """
     best = read_json(best_file(plan.run))
-    found = _evaluator(plan, artifact.template)(artifact.model, lambda _: None)[best["metric"]]
+    found = _evaluator(plan, artifact.answering)(artifact.model, lambda _: None)[best["metric"]]
     if not math.isclose(found, best["value"], rel_tol=RESCORE_TOLERANCE, abs_tol=RESCORE_TOLERANCE):
         raise TrainingError(
             say(
@@ -201,36 +255,52 @@ def _train(
     display: Display,
     stop: StopRequest,
     checkpoint: Path | None,
-    *,
-    new: bool,
-    overwrite: bool,
+    start: _Start,
 ) -> None:
     """Load the base, write what is known, fit."""
     run = plan.run
     started = time.time()
     model, template = load_base(plan.base, full=plan.config.lora is None)
-    digest = weights_digest(plan.base)
+    digest = ranks.from_first(lambda: weights_digest(plan.base))
     trained = make_trainable(model, plan.config.lora, plan.config.training.seed)
     cutter, note = choose_engine(trained, plan.encoded, plan.config.training)
     if note:
         tell(note)
+    answering = Answering.of(plan.task, template, plan.constraint, plan.max_new_tokens)
+    if obstacle := answering.obstacle(trained, max(map(len, plan.encoded)) + plan.max_new_tokens):
+        tell(say("answers are decoded freely: {obstacle}", obstacle=obstacle))
+    odd = [row for row in plan.splits.train if answering.grammar and not answering.grammar.accepts(row.answer)]
+    if odd:
+        tell(
+            say(
+                "warning {rows} of {all} training answers cannot be written by the grammar, first {place}",
+                rows=len(odd),
+                all=len(plan.splits.train),
+                place=odd[0].location,
+            )
+        )
     needed = needed_bytes(trained)
-    refuse_a_small_disk(run.path, needed)
+    ranks.from_first(lambda: refuse_a_small_disk(run.path, needed))
     tell(say("disk    up to {needed} in {path}", needed=readable(needed), path=run.path))
-    if new:
-        Run.create(run.path, overwrite=overwrite)
-        write_plan(plan, trained, digest)
+    if not start.resume:
+        ranks.from_first(lambda: _lay_out(plan, trained, digest, overwrite=start.overwrite))
         stop.resumable = True
     try:
-        _fit(plan, trained, template, digest, display, stop, checkpoint, cutter)
+        _fit(plan, trained, answering, digest, display, stop, checkpoint, cutter)
     finally:
-        add_minutes(run, started)
+        if ranks.is_first():
+            add_minutes(run, started)
+
+
+def _lay_out(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any], *, overwrite: bool) -> None:
+    Run.create(plan.run.path, overwrite=overwrite)
+    write_plan(plan, trained, digest)
 
 
 def _fit(
     plan: Plan,
     trained: torch.nn.Module,
-    template: Template,
+    answering: Answering,
     digest: Mapping[str, Any],
     display: Display,
     stop: StopRequest,
@@ -240,9 +310,9 @@ def _fit(
     def keep(current: torch.nn.Module) -> None:
         with replaced_dir(plan.run.model if plan.config.lora is None else plan.run.adapter) as folder:
             save_artifact(
-                folder, current, template,
+                folder, current, answering.template,
                 base=plan.base, digest=digest, task=plan.task, examples=plan.splits.train,
-                majority=majority([row.answer for row in plan.splits.train], 1)[0],
+                majority=majority([row.answer for row in plan.splits.train], 1)[0], constraint=plan.constraint,
                 columns=plan.config.data.columns or plan.loaded.columns, max_new_tokens=plan.max_new_tokens,
             )  # fmt: skip
 
@@ -251,17 +321,18 @@ def _fit(
         training=plan.config.training,
         metric=plan.metric,
         model=trained,
-        tokenizer=template.tokenizer,
+        tokenizer=answering.template.tokenizer,
         rows=plan.encoded,
         names=[row.id for row in plan.encoded],
-        evaluate=_evaluator(plan, template),
+        evaluate=_evaluator(plan, answering),
         keep=keep,
         display=display,
         stop=stop,
         cutter=cutter,
     )
     best = fit(job, checkpoint)
-    write_json(
-        best_file(plan.run),
-        {"step": best.step, "epoch": best.epoch, "metric": plan.metric, "value": best.value},
-    )
+    if ranks.is_first():
+        write_json(
+            best_file(plan.run),
+            {"step": best.step, "epoch": best.epoch, "metric": plan.metric, "value": best.value},
+        )

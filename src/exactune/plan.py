@@ -9,6 +9,8 @@ import glob
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,17 @@ from exactune.data.hub import dataset_name
 from exactune.data.load import Loaded, load
 from exactune.data.split import hold_out, stratified_slice
 from exactune.data.words import count
-from exactune.errors import ConfigError, DataError, TemplateError
+from exactune.errors import ConfigError, DataError
 from exactune.infer.model import context_length, pin
 from exactune.language import say
 from exactune.layers import Resolved, parse_assignment, parse_mapping, read_patch, resolve
 from exactune.recipes import Recipe, choose
+from exactune.render.cache import encode_all
 from exactune.render.template import Encoded, Template
 from exactune.rules import Finding, Severity
 from exactune.rundir import Run
 from exactune.tasks import Task, infer_task
+from exactune.tasks.constraint import choose_constraint
 from exactune.types import Example, Patch, Splits
 
 __all__ = ["Plan", "Source", "check_rows", "config_source", "make_plan"]
@@ -81,6 +85,7 @@ class Plan:
         notes: What was decided about the rows, one sentence each.
         splits: The rows that are used.
         task: Inferred or declared.
+        constraint: What answers are held to.
         recipe: See :class:`~exactune.recipes.Recipe`.
         findings: Of all checks, worst first.
         encoded: Ids of the training rows, one entry for each assistant turn of a chat, mixed-in rows last.
@@ -95,6 +100,7 @@ class Plan:
     notes: tuple[str, ...]
     splits: Splits
     task: Task
+    constraint: Mapping[str, Any] | None
     recipe: Recipe
     findings: tuple[Finding, ...]
     encoded: tuple[Encoded, ...]
@@ -156,6 +162,7 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
         notes=(*notes, *filter(None, [turn_note(splits.train)])),
         splits=splits,
         task=task,
+        constraint=choose_constraint(task, [row.answer for row in splits.train], config.constrain),
         recipe=recipe,
         findings=tuple(findings),
         encoded=tuple(turn for row in (*splits.train, *splits.mix) for turn in ids[row.id]),
@@ -210,13 +217,11 @@ def check_rows(source: Source) -> tuple[Loaded, list[Finding]]:
 
 def _encode(template: Template, splits: Splits) -> dict[str, tuple[Encoded, ...]]:
     """Row id -> the ids of each of its turns that is trained or scored, the last being the row's own answer."""
-    ids = {}
-    trained = [(row, expand(row)) for row in (*splits.train, *splits.mix)]
-    for row, turns in (*trained, *((row, (row,)) for row in (*splits.eval, *splits.test))):
-        try:
-            ids[row.id] = tuple(template.encode(turn) for turn in turns)
-        except TemplateError as error:
-            raise TemplateError(say("{place}: {error}", place=row.location, error=error)) from error
+    ids: dict[str, tuple[Encoded, ...]] = {}
+    for rows, trained in ((splits.train, True), (splits.mix, True), (splits.eval, False), (splits.test, False)):
+        turns = [expand(row) if trained else (row,) for row in rows]
+        made = iter(encode_all(template, [turn for own in turns for turn in own]))
+        ids |= {row.id: tuple(islice(made, len(own))) for row, own in zip(rows, turns, strict=True)}
     return ids
 
 
@@ -231,15 +236,16 @@ def _findings(
 
 def token_probe(template: Template, ids: Mapping[str, tuple[Encoded, ...]], limit: int) -> Callable[[Example], Probe]:
     """What token rules ask of a row: its length, the limit, and the answer decoded from its own ids."""
+    decode = lru_cache(10_000)(template.decode)  # labels come again and again
 
     def probe(example: Example) -> Probe:
         *earlier, row = ids[example.id]
         texts = [*(message.content for message in example.prompt), example.answer]
         control = tuple(token for token in template.control_tokens if any(token in text for text in texts))
         answers = [turn.answer for turn in expand(example)[:-1]] if earlier else []
-        turns = tuple((answer, template.decode(turn.answer_ids)) for answer, turn in zip(answers, earlier, strict=True))
+        turns = tuple((answer, decode(tuple(turn.answer_ids))) for answer, turn in zip(answers, earlier, strict=True))
         longest = max(len(turn) for turn in ids[example.id])
-        return Probe(longest, limit, template.decode(row.answer_ids), control, turns)
+        return Probe(longest, limit, decode(tuple(row.answer_ids)), control, turns)
 
     return probe
 

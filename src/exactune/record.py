@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from exactune import ranks
 from exactune.durable import write_text
 from exactune.environment import versions
 from exactune.infer.model import default_device, describe_device
@@ -40,6 +41,7 @@ def write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any]) 
         **versions(),
         "device": describe_device(default_device()),
         "threads": torch.get_num_threads(),
+        "ranks": ranks.count(),
         "model": {
             "name": plan.base.name, **digest, **parameter_counts(trained), "config_sha256": config_digest(plan.base),
         },

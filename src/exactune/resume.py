@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from exactune import ranks
 from exactune.apply import changed_files
 from exactune.bases import Base
 from exactune.config import Config
@@ -140,6 +141,9 @@ def _changes(plan: Plan) -> Iterator[Change]:
     weights = {**weights_digest(plan.base), "config_sha256": config_digest(plan.base)}
     if any(model.get(key) != value for key, value in weights.items()):
         yield Change(say("base model (its weights or its config differ)"))
+    if (before := env.get("ranks", 1)) != ranks.count():
+        # A step would have other rows, so the steps done would not be those of this run.
+        yield Change(say("number of processes ({before} -> {after})", before=before, after=ranks.count()))
     yield from _other_versions(env)
 
 
@@ -192,6 +196,8 @@ def note_resumption(plan: Plan, checkpoint: Path | None, changes: Sequence[Chang
     """Keep the number of threads, on which sums hang, and write down that and how the run was resumed."""
     env = read_json(plan.run.env)
     torch.set_num_threads(env.get("threads", torch.get_num_threads()))
+    if not ranks.is_first():
+        return
     resumed = {
         "step": 0 if checkpoint is None else step_of(checkpoint),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from exactune import ranks
+
 __all__ = ["StopEvaluation", "StopNow", "StopRequest", "listening"]
 
 
@@ -27,12 +29,15 @@ class StopRequest:
     Attributes:
         signal_number: The first signal that came.
         deferred: A loop looks at the request by itself, so the first signal raises nothing.
+        patient: A second one does not insist: launchers of several ranks repeat what the terminal or the batch system
+            sent already.
         resumable: There is something on the disk to go on with.
     """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
         self.deferred = False
+        self.patient = False
         self.resumable = False
 
     def __bool__(self) -> bool:
@@ -41,13 +46,21 @@ class StopRequest:
     def receive(self, number: int, frame: FrameType | None) -> None:
         """A signal handler."""
         insists, self.signal_number = bool(self), self.signal_number or number
-        if insists or not self.deferred:
+        if (insists and not self.patient) or not self.deferred:
             raise StopNow
 
     def check(self, _: int = 0) -> None:
         """Raise :class:`StopEvaluation` if asked to stop; fits as an ``advance`` callable."""
         if self:
             raise StopEvaluation
+
+    def agreed(self) -> bool:
+        """Whether any rank was asked to stop; then all are. Every rank calls it at the same points."""
+        number = ranks.highest(self.signal_number or 0)
+        # One that came meanwhile to this rank alone waits for the next time.
+        if number:
+            self.signal_number = number
+        return number > 0
 
     @contextmanager
     def deferring(self) -> Iterator[None]:

@@ -114,11 +114,14 @@ class Generation:
     Attributes:
         text: The decoded answer without stop tokens.
         stopped: Whether it ended by a stop token rather than by the limit.
-        logprob: Sum of the log-probabilities of the generated tokens, the stop token included (nats).
+        logprob: Sum of the log-probabilities of the generated tokens, the stop token included (nats). Under a grammar,
+            of those it leaves a choice for, among the tokens that it allows.
         tokens: How many tokens were generated.
+        forced: How many of them a grammar left no choice for.
     """
 
     text: str
     stopped: bool
     logprob: float
     tokens: int = field(default=0)
+    forced: int = field(default=0)

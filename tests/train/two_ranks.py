@@ -11,6 +11,7 @@ import torch
 from test_methods import LORA, Recorder
 from test_trees import ONE, rows
 
+from exactune import ranks
 from exactune.config import TrainingConfig
 from exactune.train.adapter import make_trainable
 from exactune.train.methods import sft_trainer
@@ -22,26 +23,23 @@ import tiny
 def main() -> None:
     """``OUTPUT ENGINE ROWS STEP [die]``: the losses of all steps as JSON, and the weights."""
     output, engine, count, step = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    ranks, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    ranks.join()
     training = TrainingConfig(
         num_epochs=4, learning_rate=1e-2, logging_steps=1,
-        per_device_train_batch_size=-(-step // ranks), gradient_accumulation_steps=1,
+        per_device_train_batch_size=-(-step // ranks.count()), gradient_accumulation_steps=1,
     )  # fmt: skip
     recorder, model = Recorder(), make_trainable(tiny.model(), LORA, 0)
-    if sys.argv[5:] == ["die"] and rank == 1:
+    if sys.argv[5:] == ["die"] and not ranks.is_first():
         recorder.on_step_end = lambda args, state, control, **_: os._exit(9) if state.global_step == 3 else None  # type: ignore[method-assign]
     cutter = trees(ONE) if engine == "tree" else padded(2)
     trainer = sft_trainer(model, tiny.byte_bpe(), rows(count), training, output.parent, [recorder], cutter)
     trainer.args.save_strategy = "no"
     trainer.train()
-    if rank == 0:
+    if ranks.is_first():
         weights = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad])
         output.write_text(json.dumps({"lines": recorder.lines, "weights": weights.tolist()}), encoding="utf-8")
-    if ranks > 1:
-        # What gloo's threads do while the interpreter ends is not asked here; now and then they abort the process.
-        torch.distributed.barrier()
-        os._exit(0)
 
 
 if __name__ == "__main__":
-    main()
+    with ranks.leaving():
+        main()

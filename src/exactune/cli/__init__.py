@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from exactune import ranks
 from exactune.cli.check import check
 from exactune.cli.env import env
 from exactune.cli.eval import eval_
@@ -65,7 +66,7 @@ def main() -> None:
         language = chosen(sys.argv[1:], os.environ)
     except ExactuneError as error:
         fail(str(error))
-    with speaking(language), listening() as stop:
+    with speaking(language), listening() as stop, ranks.leaving():
         _run(language, stop)
 
 
@@ -88,5 +89,6 @@ def _quiet_libraries() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # They tell each other of names that will go; a user can do nothing about it.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|accelerate|datasets)\.")

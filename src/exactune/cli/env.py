@@ -16,9 +16,10 @@ __all__ = ["env"]
 def env(as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False) -> None:
     """Versions, devices, the embedded base, what is missing and how to get it."""
     from exactune.bases import find_base
-    from exactune.environment import EXTRAS, versions
+    from exactune.environment import EXTRAS, cache, versions
 
-    document: dict[str, Any] = {**versions(), "device": _device(), "mini": dict(find_base("mini").declared)}
+    mini = dict(find_base("mini").declared)
+    document: dict[str, Any] = {**versions(), "device": _device(), "mini": mini, "cache": cache()}
     if as_json:
         print_json(document)
         return
@@ -30,6 +31,7 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="One JSON document 
         )
         out.print(f"{name:14} {version or missing}", markup=False)
     out.print("mini           " + ", ".join(f"{key} {value}" for key, value in document["mini"].items()), markup=False)
+    out.print("cache          {folder}, {bytes:,} bytes".format(**document["cache"]), markup=False)
 
 
 def _device() -> str:

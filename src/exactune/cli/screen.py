@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from exactune import ranks
 from exactune.language import join, said, say, translate
 from exactune.rules import Finding, Severity
 
@@ -28,9 +29,10 @@ COLON = say(": ")
 
 
 def fail(message: str, findings: Sequence[Finding] = (), *, code: int = 2) -> NoReturn:
-    """Say what went wrong and end."""
-    show_findings(findings, err)
-    err.print(Text(translate(message), style="red" if code == 2 else ""))
+    """Say what went wrong, unless another rank does, and end."""
+    if ranks.may_speak():
+        show_findings(findings, err)
+        err.print(Text(translate(message), style="red" if code == 2 else ""))
     sys.exit(code)
 
 

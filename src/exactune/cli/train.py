@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from exactune import ranks
 from exactune.cli.screen import TrainingScreen, err, out, show_metrics
 from exactune.language import said, translate
 from exactune.rundir import Run, read_json
@@ -32,8 +33,10 @@ def train(
         from exactune.describe import describe
         from exactune.plan import config_source, make_plan
 
+        ranks.join()
         source = config_source(config, patch_files=patch, assignments=assignments)
-        for line in describe(make_plan(source, output=output)):
+        lines = [*describe(make_plan(source, output=output))]
+        for line in lines if ranks.is_first() else ():
             out.print(translate(line), markup=False)
         return
     from exactune.pipeline import train as run_pipeline
@@ -44,7 +47,8 @@ def train(
             resume_anyway=resume_anyway, overwrite=overwrite,
             say=lambda line: out.print(translate(line), markup=False), display=screen,
         )  # fmt: skip
-    finish(run)
+    if ranks.is_first():
+        finish(run)
 
 
 def finish(run: Run) -> None:

@@ -19,12 +19,15 @@ class Answer:
     Attributes:
         text: As generated, without stop tokens.
         parsed: Its value and status; an answer that did not stop has no value.
-        confidence: Probability of the whole generated sequence under the model, 0 to 1.
+        confidence: Probability of the answer under the model, 0 to 1: of the whole generated sequence; where answers
+            are held to labels, of this label among them; under a grammar, among what it allows.
+        mass: Where answers are held to labels, the probability that the model, left free, would give one of them.
     """
 
     text: str
     parsed: Parsed
     confidence: float
+    mass: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as ``predictions.jsonl`` has them."""
@@ -33,6 +36,7 @@ class Answer:
             "prediction": self.parsed.value,
             "status": str(self.parsed.status),
             "confidence": round(self.confidence, 6),
+            **({} if self.mass is None else {"mass": round(self.mass, 6)}),
         }
 
 

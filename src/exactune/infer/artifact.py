@@ -14,15 +14,15 @@ from safetensors import safe_open
 
 from exactune.bases import Base, find_base
 from exactune.errors import ModelError, RunError
-from exactune.infer.answers import read_answer
-from exactune.infer.engine import generate
+from exactune.infer.answering import Answering
+from exactune.infer.answers import Answer
 from exactune.infer.model import load_base, weights_digest
 from exactune.language import say
 from exactune.render.parity import golden, verify
 from exactune.render.template import Template
 from exactune.rundir import read_json, write_json
 from exactune.tasks import Task, task_from_config
-from exactune.types import Example, Generation, Message
+from exactune.types import Example, Message
 
 __all__ = ["CARD", "Artifact", "load_artifact", "save_artifact"]
 
@@ -37,14 +37,19 @@ class Artifact:
     Attributes:
         model: Base plus adapter, or the fully fine-tuned model; in evaluation mode.
         template: Makes its ids.
-        task: What its answers mean.
+        answering: Makes and reads its answers.
         card: The content of ``exactune.json``.
     """
 
     model: torch.nn.Module
     template: Template
-    task: Task
+    answering: Answering
     card: Mapping[str, Any]
+
+    @property
+    def task(self) -> Task:
+        """What its answers mean."""
+        return self.answering.task
 
     def prompt(self, text: str | Sequence[Mapping[str, str]]) -> tuple[Message, ...]:
         """The turns for one input: a user text gets the run's system message and user prefix; messages are taken as
@@ -56,25 +61,20 @@ class Artifact:
         turns = tuple(Message(turn["role"], turn["content"]) for turn in text)  # type: ignore[arg-type]
         return turns if turns and turns[0].role == "system" else (Message("system", self.card["system"]), *turns)
 
-    def generate(
+    def answer(
         self,
         prompts: Sequence[Sequence[Message]],
         *,
         batch_size: int = 32,
         advance: Callable[[int], None] = lambda _: None,
-    ) -> list[Generation]:
-        """Greedy answers, one per prompt, in order."""
+    ) -> list[Answer]:
+        """One answer per prompt, in order."""
         ids = [self.template.prompt_ids(prompt) for prompt in prompts]
-        answers: list[Generation] = generate(
-            self.model, self.template, ids,
-            max_new_tokens=self.card["max_new_tokens"], batch_size=batch_size, advance=advance,
-        )  # fmt: skip
-        return answers
+        return self.answering(self.model, ids, batch_size=batch_size, advance=advance)
 
     def predict(self, inputs: Sequence[str | Sequence[Mapping[str, str]]]) -> list[dict[str, Any]]:
         """Answers to user texts or message lists: ``{"answer", "prediction", "status", "confidence"}`` each."""
-        generations = self.generate([self.prompt(text) for text in inputs])
-        return [read_answer(self.task, generation).to_json() for generation in generations]
+        return [answer.to_json() for answer in self.answer([self.prompt(text) for text in inputs])]
 
 
 def save_artifact(
@@ -89,6 +89,7 @@ def save_artifact(
     majority: str,
     columns: Mapping[str, str],
     max_new_tokens: int,
+    constraint: Mapping[str, Any] | None,
 ) -> None:
     """Write an adapter or a model with everything it needs to answer the same elsewhere; safetensors and JSON only.
 
@@ -103,6 +104,7 @@ def save_artifact(
         majority: The most frequent training answer, the simplest baseline.
         columns: ``data.columns``, for inputs to come.
         max_new_tokens: Where a generation is cut and called ``no_stop``.
+        constraint: What its answers are held to.
     """
     model.save_pretrained(folder, safe_serialization=True)
     template.tokenizer.save_pretrained(folder)
@@ -119,6 +121,7 @@ def save_artifact(
         "majority": majority,
         "columns": dict(columns),
         "max_new_tokens": max_new_tokens,
+        "constraint": constraint,
         "golden": golden(template, examples),
     }
     write_json(folder / CARD, card)
@@ -173,7 +176,8 @@ def load_artifact(folder: Path) -> Artifact:
         loaded, base_template = load_base(base, full=True)
     template = Template.load(Base(str(folder), str(folder)), base_template.stop_ids)
     verify(template, card["golden"])
-    return Artifact(loaded.eval(), template, task_from_config(card["task"]), card)
+    answering = Answering.of(task_from_config(card["task"]), template, card.get("constraint"), card["max_new_tokens"])
+    return Artifact(loaded.eval(), template, answering, card)
 
 
 def _base_of(folder: Path, card: Mapping[str, Any]) -> Base:

@@ -1,31 +1,88 @@
 """Greedy answers in padded batches, what all prompts begin with read once, and the loss of given answers.
 
-No logits are kept.
+No logits are kept. A grammar limits what may come next; what it leaves no choice for is read together with the token
+before it, so rows of a batch read different numbers of tokens at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from exactune.infer.head import Head, batches, read_head
-from exactune.render.batch import answer_nll, collate, pad_prompts
+from exactune.infer.grammar import Grammar, Pen
+from exactune.infer.head import Head, batches, may_share, read_head
+from exactune.render.batch import answer_nll, collate, pad_prompts, tree_nll
+from exactune.render.packing import CostModel, cut, pack
 from exactune.render.template import Encoded, Template
 from exactune.types import Generation
 
 __all__ = ["answer_loss", "generate"]
 
+TREE = 2048
+"""Most tokens of a tree, unless a row is longer."""
+CALL = 64
+"""What a forward pass costs by itself, in tokens;"""
+CALL_OF_DEVICE = 1024
+"""and on a GPU, which a few tokens do not fill. Both only decide how fast the same answers are there."""
+
 
 @dataclass(slots=True)
 class _Row:
-    """A row while it is being answered."""
+    """A row while it is being answered.
 
+    Attributes:
+        room: How many tokens it may have.
+        stops: The stop tokens.
+        pen: Its place in a grammar.
+        ids: Its answer.
+        logprob: Of the tokens that were chosen.
+        forced: How many were not.
+        read: How many the model has read.
+    """
+
+    room: int
+    stops: Collection[int]
+    pen: Pen | None
     ids: list[int] = field(default_factory=list)
     logprob: float = 0.0
-    stopped: bool = False
+    forced: int = 0
+    read: int = 0
+
+    @property
+    def stopped(self) -> bool:
+        return bool(self.ids) and self.ids[-1] in self.stops
+
+    @property
+    def ended(self) -> bool:
+        return self.stopped or len(self.ids) >= self.room
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the model has read all of it, so that its logits are for the next token."""
+        return self.read == len(self.ids)
+
+    def choose(self, token: int, logprob: float) -> None:
+        self.ids.append(token)
+        self.logprob += logprob
+        if self.pen is not None and not self.stopped:
+            self.pen.write(token)
+            self.follow()
+
+    def follow(self) -> None:
+        """Append what can only come next."""
+        if self.pen is not None:
+            forced = self.pen.forced()[: self.room - len(self.ids)]
+            self.ids += forced
+            self.forced += len(forced)
+
+    def next(self, limit: int | None = None) -> list[int]:
+        """Tokens to be read, now that they will be."""
+        part = self.ids[self.read :][:limit]
+        self.read += len(part)
+        return part
 
 
 @torch.inference_mode()
@@ -36,6 +93,7 @@ def generate(
     *,
     max_new_tokens: int,
     batch_size: int = 32,
+    grammar: Grammar | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[Generation]:
     """Answer every prompt greedily.
@@ -46,6 +104,8 @@ def generate(
         prompts: Ids of each prompt.
         max_new_tokens: A row that has not stopped by then has ``stopped=False``.
         batch_size: Prompts answered together, longest first.
+        grammar: What answers may be; ``None`` allows anything. Where it leaves no choice, a model whose attention goes
+            by positions reads several tokens at a time. The answers are the same for any other, one at a time.
         advance: Called with the number of prompts just answered; may raise to end the work.
 
     Returns:
@@ -56,10 +116,16 @@ def generate(
     answers: list[Generation | None] = [None] * len(prompts)
     try:
         head = read_head(model, prompts, max_new_tokens)
+        # Padding between the tokens of a row is in the cache, too: at worst, every token of the batch has its own slot.
+        longest = max(map(len, prompts), default=0) + max_new_tokens * batch_size
+        skips = grammar is not None and may_share(model, longest)
         for batch in batches([len(prompt) for prompt in prompts], batch_size):
-            rows = _decode_batch(model, template, [prompts[index] for index in batch], head, max_new_tokens)
+            pens = [None if grammar is None else grammar.pen() for _ in batch]
+            rows = [_Row(max_new_tokens, template.stop_ids, pen) for pen in pens]
+            _decode_batch(model, rows, [prompts[index] for index in batch], head, grammar, skips)
             for index, row in zip(batch, rows, strict=True):
-                answers[index] = Generation(template.decode(row.ids), row.stopped, row.logprob, len(row.ids))
+                text = template.decode(row.ids)
+                answers[index] = Generation(text, row.stopped, row.logprob, len(row.ids), row.forced)
             advance(len(batch))
     finally:
         model.train(was_training)
@@ -67,39 +133,58 @@ def generate(
 
 
 def _decode_batch(
-    model: torch.nn.Module, template: Template, prompts: Sequence[Sequence[int]], head: Head, max_new_tokens: int
-) -> list[_Row]:
+    model: torch.nn.Module,
+    rows: Sequence[_Row],
+    prompts: Sequence[Sequence[int]],
+    head: Head,
+    grammar: Grammar | None,
+    skips: bool,
+) -> None:
+    """Write the rows; with ``skips``, several tokens of a row may be read at a time."""
     device = next(model.parameters()).device
-    stops = set(template.stop_ids)
-    rows = [_Row() for _ in prompts]
-    alive = list(range(len(rows)))
-    cache: Any = head.repeated(len(rows))
-    batch = {name: value.to(device) for name, value in pad_prompts([row[head.length :] for row in prompts]).items()}
-    ids, positions = batch["input_ids"], batch["position_ids"] + head.length
-    mask = torch.nn.functional.pad(batch["attention_mask"], (head.length, 0), value=1)
-    for step in range(max_new_tokens):
+    for row in rows:
+        row.follow()
+    alive = [(row, prompt) for row, prompt in zip(rows, prompts, strict=True) if not row.ended]
+    if not alive:
+        return
+    cache: Any = head.repeated(len(alive))
+    feed = [[*prompt[head.length :], *(row.next() if skips else ())] for row, prompt in alive]
+    writing = [row for row, _ in alive]
+    mask = torch.ones(len(writing), head.length, dtype=torch.long, device=device)
+    last = torch.full((len(writing), 1), head.length - 1, device=device)
+    while True:
+        batch = {name: value.to(device) for name, value in pad_prompts(feed).items()}
+        mask = torch.cat([mask, batch["attention_mask"]], dim=-1)
+        positions = last + 1 + batch["position_ids"]
         output = model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
-            logits_to_keep=1,
+            input_ids=batch["input_ids"], attention_mask=mask, position_ids=positions, past_key_values=cache,
+            use_cache=True, logits_to_keep=1,
         )  # fmt: skip
-        logprobs = output.logits[:, -1].float().log_softmax(-1)
-        best = logprobs.max(-1)
-        for index, token, logprob in zip(alive, best.indices.tolist(), best.values.tolist(), strict=True):
-            rows[index].ids.append(token)
-            rows[index].logprob += logprob
-            rows[index].stopped = token in stops
-        keep = [slot for slot, index in enumerate(alive) if not rows[index].stopped]
-        if not keep or step == max_new_tokens - 1:
-            break
+        logits = output.logits[:, -1].float()
+        if grammar is not None:
+            grammar.restrict(logits, [row.pen if row.chooses else None for row in writing])
+        best = logits.log_softmax(-1).max(-1)
+        for row, token, logprob in zip(writing, best.indices.tolist(), best.values.tolist(), strict=True):
+            if row.chooses:
+                row.choose(token, logprob)
+        keep = [slot for slot, row in enumerate(writing) if not row.ended]
+        if not keep:
+            return
         # Finished rows leave the batch: their slots would cost as much as live ones.
-        slots = torch.tensor(keep, device=device)
-        if len(keep) < len(alive):
+        if len(keep) < len(writing):
+            slots = torch.tensor(keep, device=device)
             cache.batch_select_indices(slots)
-            alive = [alive[slot] for slot in keep]
-        ids = best.indices[slots].unsqueeze(-1)
-        mask = torch.cat([mask[slots], mask.new_ones(len(keep), 1)], dim=-1)
-        positions = positions[slots, -1:] + 1
-    return rows
+            writing = [writing[slot] for slot in keep]
+            mask, positions = mask[slots], positions[slots]
+        last = positions[:, -1:]
+        width = _width([len(row.ids) - row.read for row in writing], device) if skips else 1
+        feed = [row.next(width) for row in writing]
+
+
+def _width(waiting: Sequence[int], device: torch.device) -> int:
+    """How many tokens of a row to read at a time: what reads most for its cost, of which padding is part."""
+    call = CALL if device.type == "cpu" else CALL_OF_DEVICE
+    return max(set(waiting), key=lambda width: sum(min(row, width) for row in waiting) / (call + width * len(waiting)))
 
 
 @torch.inference_mode()
@@ -112,18 +197,25 @@ def answer_loss(
 ) -> float:
     """Mean negative log-likelihood of the answer tokens, stop token included (nats per token).
 
-    Every token of every row counts the same, as in training.
+    Every token of every row counts the same, as in training. Rows that share a prefix are computed together where the
+    model's attention goes by positions.
     """
     was_training, device = model.training, next(model.parameters()).device
     model.eval()
-    total, tokens = 0.0, 0
+    total = 0.0
+    longest = max(map(len, rows), default=0)
+    ids = [row.input_ids for row in rows]
     try:
-        for batch in batches([len(row) for row in rows], batch_size):
-            encoded = [rows[index] for index in batch]
-            padded = collate([row.input_ids for row in encoded], [row.labels for row in encoded])
-            total += float(answer_nll(model, {name: value.to(device) for name, value in padded.items()}))
-            tokens += sum(len(row.answer_ids) for row in encoded)
-            advance(len(batch))
+        if may_share(model, longest):
+            for run in cut(ids, CostModel(pair=0.0, budget=max(TREE, longest))):
+                tree = pack([(ids[index], len(rows[index].answer_ids)) for index in run])
+                total += float(tree_nll(model, tree.to(device)))
+                advance(len(run))
+        else:
+            for batch in batches([len(row) for row in rows], batch_size):
+                padded = collate([ids[index] for index in batch], [rows[index].labels for index in batch])
+                total += float(answer_nll(model, {name: value.to(device) for name, value in padded.items()}))
+                advance(len(batch))
     finally:
         model.train(was_training)
-    return total / max(tokens, 1)
+    return total / max(sum(len(row.answer_ids) for row in rows), 1)

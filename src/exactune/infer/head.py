@@ -12,7 +12,7 @@ from transformers import DynamicCache
 from exactune.infer.attention import obstacle_to_sharing
 from exactune.render.packing import shared
 
-__all__ = ["Head", "batches", "read_head"]
+__all__ = ["Head", "batches", "may_share", "read_head"]
 
 
 def batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
@@ -52,7 +52,7 @@ def read_head(model: torch.nn.Module, prompts: Sequence[Sequence[int]], room: in
     """
     ordered = sorted(map(list, prompts))
     length = 0
-    if len(prompts) > 1 and _may_share(model, max(map(len, prompts)) + room):
+    if len(prompts) > 1 and may_share(model, max(map(len, prompts)) + room):
         # Each row keeps a token of its own, from whose logits its answer begins.
         length = min(shared(ordered[0], ordered[-1]), min(map(len, prompts)) - 1)
     cache = DynamicCache()
@@ -62,6 +62,7 @@ def read_head(model: torch.nn.Module, prompts: Sequence[Sequence[int]], room: in
     return Head(length, cache)
 
 
-def _may_share(model: torch.nn.Module, longest: int) -> bool:
+def may_share(model: torch.nn.Module, longest: int) -> bool:
+    """Whether the model goes by positions alone where up to ``longest`` tokens are in its cache."""
     config = getattr(model, "config", None)
     return config is not None and obstacle_to_sharing(config.get_text_config(), longest) is None

@@ -60,7 +60,7 @@ def attend_by_blocks(model: torch.nn.Module) -> None:
     """Let a model that uses ``sdpa`` attend by blocks where it is given them, and as before elsewhere."""
     AttentionInterface.register(BY_BLOCKS, _attention)
     AttentionMaskInterface.register(BY_BLOCKS, sdpa_mask)
-    model.set_attn_implementation(BY_BLOCKS)  # type: ignore[operator]
+    model.set_attn_implementation(BY_BLOCKS)
 
 
 def _attention(

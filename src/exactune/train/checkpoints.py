@@ -4,7 +4,7 @@
 
     weights.safetensors     the trained tensors by name
     optimizer.safetensors   the optimizer's tensors, ``<parameter index>.<name>``
-    state.json              optimizer groups, scheduler, random generators, what the run itself remembers
+    state.json              optimizer groups, scheduler, random generators of each rank, what the run remembers
     trainer_state.json      the trainer's counters
     manifest.json           size and sha256 of each file
 
@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy
 import torch
-from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 
+from exactune import ranks
 from exactune.durable import damage, sealed_dir
 from exactune.errors import RunError
 from exactune.language import say
@@ -57,10 +57,12 @@ class Checkpoints:
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: object) -> None:
         # Every rank draws its own dropout.
-        generators = gather_object([_generators()])
+        generators = ranks.gathered(_generators())
+        if not ranks.is_first():
+            return
         memory = self.memory()
         # A request to stop and the end of an epoch may ask for the same one.
-        if not self.args.should_save or self._newest == (self.state.global_step, memory):
+        if self._newest == (self.state.global_step, memory):
             return
         folder = Path(self.args.output_dir)
         target = folder / f"step-{self.state.global_step:06d}"
@@ -108,7 +110,7 @@ class Checkpoints:
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is None:
             return
-        _set_generators(_read_state(checkpoint)["generators"][self.args.process_index])
+        _set_generators(_read_state(checkpoint)["generators"][ranks.index()])
 
 
 def _trained(model: torch.nn.Module) -> dict[str, torch.Tensor]:

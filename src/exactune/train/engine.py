@@ -10,6 +10,7 @@ from exactune.config import TrainingConfig
 from exactune.errors import ConfigError
 from exactune.infer.attention import obstacle_to_sharing
 from exactune.language import Text, say
+from exactune.render.attention import BY_BLOCKS, attend_by_blocks
 from exactune.render.packing import CostModel
 from exactune.render.template import Encoded
 from exactune.train.steps import Cutter, padded, trees
@@ -20,7 +21,7 @@ LEAST_BUDGET = 1024
 """Tokens."""
 BACKWARD = 1.75
 """Attention backward costs 2.5 times its forward, linear layers with frozen weights once: (1 + 2.5) / (1 + 1)."""
-ATTENTIONS = ("sdpa", "eager")
+ATTENTIONS = ("sdpa", "eager", BY_BLOCKS)
 """Implementations that take any mask."""
 PROBE_TOKENS = 256
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
@@ -49,6 +50,11 @@ def choose_engine(
 def tree_cost(model: torch.nn.Module, rows: Sequence[Encoded], training: TrainingConfig) -> CostModel:
     """What trees cost for a model's shape; their budget is what the largest padded batch would hold."""
     config = model.config.get_text_config()
+    longest = max(len(row) for row in rows)
+    budget = max(LEAST_BUDGET, training.per_device_train_batch_size * longest)
+    if config._attn_implementation == BY_BLOCKS:
+        # A row's attention costs the same beside others as alone.
+        return CostModel(pair=0.0, budget=budget)
     layers, heads = config.num_hidden_layers, config.num_attention_heads
     head = getattr(config, "head_dim", None) or config.hidden_size // heads
     linear = sum(
@@ -58,19 +64,19 @@ def tree_cost(model: torch.nn.Module, rows: Sequence[Encoded], training: Trainin
     )
     # Multiplications for a token and for a pair: weights, and a score and a sum in every head.
     pair = 2 * layers * heads * head / max(linear, 1)
-    longest = max(len(row) for row in rows)
-    budget = max(LEAST_BUDGET, training.per_device_train_batch_size * longest)
     return CostModel(pair=BACKWARD * pair, budget=budget)
 
 
 def _obstacles(model: torch.nn.Module, rows: Sequence[Encoded]) -> Iterator[Text]:
-    """Why trees would be wrong, cheapest question first."""
+    """Why trees would be wrong, cheapest question first; the last one is asked of attention as it will be."""
     config = model.config.get_text_config()
     if obstacle := obstacle_to_sharing(config, max(len(row) for row in rows)):
         yield obstacle
     attention = getattr(config, "_attn_implementation", None)
     if attention not in ATTENTIONS:
         yield say("attention of the kind {attention!r} takes no mask of ours", attention=attention)
+    if attention == "sdpa":
+        attend_by_blocks(model)
     difference = _difference(model, rows)
     # Not `>`: a difference that is no number is an obstacle, too.
     if not difference <= TOLERANCE.get(next(model.parameters()).dtype, TOLERANCE[torch.bfloat16]):

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from exactune import ranks
 from exactune.config import TrainingConfig
 from exactune.durable import write_text
 from exactune.errors import Interrupted
@@ -86,7 +87,7 @@ def fit(job: Job, checkpoint: Path | None = None) -> Best:
     """
     memory: dict[str, Any] = {"metrics": "", "watch": None} if checkpoint is None else remembered(checkpoint)
     # Lines of steps that will be trained again go, so that none stands twice.
-    write_text(job.run.train_metrics, memory["metrics"])
+    ranks.from_first(lambda: write_text(job.run.train_metrics, memory["metrics"]))
     judge = Judge(
         job.training,
         job.metric,
@@ -97,10 +98,11 @@ def fit(job: Job, checkpoint: Path | None = None) -> Best:
         job.display.evaluated,
         Changed(job.model).share,
     )
+    part = job.training.per_device_train_batch_size * job.training.gradient_accumulation_steps
     watch = Watch(
         job.run.train_metrics, job.names, job.stop, job.display.step,
-        rows_per_step=job.training.per_device_train_batch_size * job.training.gradient_accumulation_steps,
-        logging_steps=job.training.logging_steps, save_steps=job.training.save_steps, memory=memory["watch"],
+        rows_per_step=part * ranks.count(), logging_steps=job.training.logging_steps,
+        save_steps=job.training.save_steps, memory=memory["watch"],
     )  # fmt: skip
     trainer = sft_trainer(
         job.model, job.tokenizer, job.rows, job.training, job.run.checkpoints, [watch, judge], job.cutter
@@ -109,7 +111,8 @@ def fit(job: Job, checkpoint: Path | None = None) -> Best:
     trainer.memory = lambda: _memory(job.run, watch)
     with job.stop.deferring(), contextlib.suppress(TrainingOver):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    if job.stop.signal_number is not None:
+    if job.stop.agreed():
+        assert job.stop.signal_number is not None
         raise Interrupted(
             say(
                 "Stopped at step {step} of {max_steps}; the checkpoint is saved. Go on with the same "

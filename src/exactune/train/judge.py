@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from exactune import ranks
 from exactune.config import TrainingConfig
 from exactune.errors import TrainingError
 from exactune.language import say
@@ -46,7 +47,8 @@ class TrainingOver(Exception):
 class Judge(TrainerCallback):
     """Evaluates at each epoch's end; writes the line, keeps the best weights, decides whether to go on.
 
-    Its memory is the metrics file, so a resumed run goes on where the lines end.
+    Its memory is the metrics file, so a resumed run goes on where the lines end. The first rank evaluates while the
+    others wait: its figures are those of one process, and the published weights are scored in the very same batches.
 
     Args:
         training: Patience, metric and the range of epochs.
@@ -121,16 +123,15 @@ class Judge(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Evaluate, unless the run was asked to stop: it stops here then, so that the resumed run judges this epoch."""
-        if self.stop:
+        if self.stop.agreed():
             control.should_save = control.should_training_stop = True
         else:
             self._judge(state, control, kwargs["model"])
 
     def _judge(self, state: TrainerState, control: TrainerControl, model: torch.nn.Module) -> None:
         epoch = float(state.epoch or 0)
-        try:
-            metrics = dict(self.evaluate(model))
-        except StopEvaluation:
+        metrics = ranks.from_first(lambda: self._evaluated(model))
+        if metrics is None:
             control.should_save = control.should_training_stop = True
             return
         if not math.isfinite(metrics["loss"]):
@@ -145,18 +146,26 @@ class Judge(TrainerCallback):
         is_best = self._note(state.global_step, epoch, metrics)
         self.unpublished |= is_best
         line = {"step": state.global_step, "epoch": epoch, "time": time.time(), "changed": self.changed(model)}
-        append_jsonl(self.metrics_file, {**line, "eval": metrics})
+        if ranks.is_first():
+            append_jsonl(self.metrics_file, {**line, "eval": metrics})
         self.show(epoch, metrics, is_best)
         self._decide(state, control)
+
+    def _evaluated(self, model: torch.nn.Module) -> dict[str, float] | None:
+        """Metrics, or nothing if it was asked to stop."""
+        try:
+            return dict(self.evaluate(model))
+        except StopEvaluation:
+            return None
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Publish the best once its checkpoint is there: a resumed run must never find weights from its future."""
         self._publish(kwargs["model"])
 
     def _publish(self, model: torch.nn.Module) -> None:
-        if self.unpublished:
+        if self.unpublished and ranks.is_first():
             self.keep(model)
-            self.unpublished = False
+        self.unpublished = False
 
     def _decide(self, state: TrainerState, control: TrainerControl) -> None:
         past_minimum = float(state.epoch or 0) >= self.training.num_epochs.minimum - 1e-6

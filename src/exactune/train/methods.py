@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedTokenizerBase, TrainerCallback, set_seed
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 
+from exactune import ranks
 from exactune.config import TrainingConfig
 from exactune.errors import ConfigError, MissingExtra
 from exactune.language import say
@@ -136,6 +137,9 @@ def sft_trainer(
         callbacks=list(callbacks),
     )
     trainer.rows, trainer.cutter = rows, cutter
+    if not ranks.is_first():
+        # The trainer has set the same seed everywhere, but each rank draws its own dropout.
+        set_seed(training.seed + ranks.index())
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)
     return trainer
@@ -144,7 +148,7 @@ def sft_trainer(
 def _arguments(training: TrainingConfig, rows: int, output_dir: Path) -> dict[str, Any]:
     cuda = torch.cuda.is_available()
     batch = training.per_device_train_batch_size * training.gradient_accumulation_steps
-    steps = math.ceil(rows / batch) * training.num_epochs.maximum
+    steps = math.ceil(rows / (batch * ranks.count())) * training.num_epochs.maximum
     # Warm-up starts at rate 0 and lasts a whole step at least: in a run of few steps it would be all there is.
     warmup = training.warmup_ratio if training.warmup_ratio * steps >= 1 else 0.0
     return {
@@ -152,7 +156,7 @@ def _arguments(training: TrainingConfig, rows: int, output_dir: Path) -> dict[st
         "num_train_epochs": training.num_epochs.maximum,
         "learning_rate": training.learning_rate,
         "lr_scheduler_type": training.lr_scheduler_type,
-        # A batch is a step.
+        # A batch is a rank's part of a step.
         "per_device_train_batch_size": batch,
         "gradient_accumulation_steps": 1,
         # A value below 1 is a share of the steps; there is no `warmup_ratio` any more.
@@ -168,6 +172,8 @@ def _arguments(training: TrainingConfig, rows: int, output_dir: Path) -> dict[st
         # Rows were measured and rejected before; TRL's default of 1,024 would cut answers silently.
         "max_length": None,
         "packing": False,
+        # Else, without a GPU, the trainer would take this process for the only one.
+        "use_cpu": ranks.count() > 1 and not cuda,
         "bf16": cuda and torch.cuda.is_bf16_supported(),
         # The default hides a NaN loss in the log.
         "logging_nan_inf_filter": False,

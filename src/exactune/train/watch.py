@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from exactune import ranks
 from exactune.errors import TrainingError
 from exactune.language import say
 from exactune.rundir import append_jsonl
@@ -37,7 +38,7 @@ class Watch(TrainerCallback):
         names: Names of the training rows, in the order of the data set.
         stop: Set when the run was asked to stop.
         show: Told of every step: step, number of steps, the newest logged values.
-        rows_per_step: Training rows of an optimizer step; the last one of an epoch may have fewer.
+        rows_per_step: Training rows of an optimizer step over all ranks; the last one of an epoch may have fewer.
         logging_steps: Steps to a line; its loss is their mean.
         save_steps: Steps between checkpoints besides those at the end of each epoch; None leaves it to the clock.
         memory: :meth:`state` of the run that is gone on with.
@@ -86,7 +87,8 @@ class Watch(TrainerCallback):
         step, batches = state.global_step + 1, self.batches
         self.batches, self.stepped = [], [rows for rows, _ in batches]
         broken = [rows for rows, loss in batches if not math.isfinite(float(loss))]
-        if broken:
+        # Each rank sees its own rows; the gradients are those of all.
+        if ranks.highest(len(broken)):
             raise self._broken(step, say("the loss"), broken)
         trained = dict(_trained(kwargs["model"]))
         gradients = [tensor.grad for tensor in trained.values() if tensor.grad is not None]
@@ -110,7 +112,8 @@ class Watch(TrainerCallback):
             raise _dead(dead)
 
     def _broken(self, step: int, what: str, rows: Iterable[torch.Tensor]) -> TrainingError:
-        named = [self.names[position] for part in rows for position in part.tolist()]
+        mine = [position for part in rows for position in part.tolist()]
+        named = [self.names[position] for part in ranks.gathered(mine) for position in part]
         return TrainingError(
             say(
                 "step {step}: {what} is not a finite number, in a forward pass over {rows}. Nothing of it is saved. "
@@ -132,10 +135,10 @@ class Watch(TrainerCallback):
         refuse_broken_weights(kwargs["model"], state.global_step)
         if state.global_step == min(LIVENESS_STEP, state.max_steps):
             self._refuse_dead(state.max_steps)
-        due = state.global_step % self.save_steps == 0 if self.save_steps else self._long_ago()
+        due = state.global_step % self.save_steps == 0 if self.save_steps else bool(ranks.highest(self._long_ago()))
         # The end of an epoch saves anyway, after its evaluation.
         control.should_save |= due and not float(state.epoch or 0.5).is_integer()
-        if self.stop:
+        if self.stop.agreed():
             control.should_save = control.should_training_stop = True
 
     def _rows(self, step: int) -> int:
@@ -175,7 +178,8 @@ class Watch(TrainerCallback):
             return
         epoch = float(state.epoch or 0)
         line = {"step": state.global_step, "epoch": epoch, "rows": self._rows(state.global_step), "time": time.time()}
-        append_jsonl(self.metrics_file, {**line, **self.newest, "loss": sum(self.losses) / len(self.losses)})
+        if ranks.is_first():
+            append_jsonl(self.metrics_file, {**line, **self.newest, "loss": sum(self.losses) / len(self.losses)})
         self.losses.clear()
 
 

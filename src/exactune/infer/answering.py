@@ -1,0 +1,100 @@
+"""How prompts are answered: by the most probable label, within a grammar, or freely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from exactune.errors import ModelError
+from exactune.infer.answers import Answer, read_answer
+from exactune.infer.attention import obstacle_to_sharing
+from exactune.infer.engine import generate
+from exactune.infer.grammar import Grammar
+from exactune.infer.labels import score_labels
+from exactune.language import Text, say
+from exactune.render.template import Template
+from exactune.tasks import Task
+
+__all__ = ["Answering"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Answers prompts, the same way in training, evaluation and use.
+
+    Attributes:
+        task: Reads the answers.
+        template: Makes and decodes ids.
+        max_new_tokens: Where a generation is cut and called ``no_stop``.
+        labels: The answer of each label, if answers are held to labels; else empty.
+        grammar: What answers are held to, or None.
+    """
+
+    task: Task
+    template: Template
+    max_new_tokens: int
+    labels: tuple[str, ...] = ()
+    grammar: Grammar | None = None
+
+    @classmethod
+    def of(cls, task: Task, template: Template, constraint: Mapping[str, Any] | None, max_new_tokens: int) -> Answering:
+        """With a constraint as :func:`~exactune.tasks.constraint.choose_constraint` gives it.
+
+        Raises:
+            ModelError: The model's tokenizer writes two labels alike, or cannot be held to a grammar.
+        """
+        constraint = constraint or {}
+        labels = tuple(constraint.get("labels", ()))
+        by_ids: dict[tuple[int, ...], str] = {}
+        for label in labels:
+            other = by_ids.setdefault(tuple(template.answer_ids(label)), label)
+            if other != label:
+                raise ModelError(
+                    say("the model's tokenizer writes the labels {one!r} and {two!r} alike.", one=other, two=label)
+                )
+        grammar = Grammar(constraint["grammar"], template) if "grammar" in constraint else None
+        return cls(task, template, max_new_tokens, labels, grammar)
+
+    def obstacle(self, model: torch.nn.Module, longest: int) -> Text | None:
+        """Why labels cannot be scored with this model, so that it answers freely; None if they can, or need not.
+
+        Args:
+            model: The model, or a wrapper with its ``config``.
+            longest: Tokens of the longest row, its answer included.
+        """
+        return obstacle_to_sharing(model.config.get_text_config(), longest) if self.labels else None
+
+    def __call__(
+        self,
+        model: torch.nn.Module,
+        prompts: Sequence[Sequence[int]],
+        *,
+        batch_size: int = 32,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> list[Answer]:
+        """One answer per prompt, in order.
+
+        Args:
+            model: A causal language model; it is put into evaluation mode for the call.
+            prompts: Ids of each prompt.
+            batch_size: Prompts answered together.
+            advance: Called with the number of prompts just answered; may raise to end the work.
+        """
+        longest = max(map(len, prompts), default=0) + self.max_new_tokens
+        if self.labels and self.obstacle(model, longest) is None:
+            ids = [self.template.answer_ids(label) for label in self.labels]
+            scores = score_labels(model, prompts, ids, batch_size=batch_size, advance=advance)
+            return [
+                Answer(
+                    self.labels[one.best], self.task.parse(self.labels[one.best]), one.probabilities[one.best], one.mass
+                )
+                for one in scores
+            ]
+        generations = generate(
+            model, self.template, prompts,
+            max_new_tokens=self.max_new_tokens, batch_size=batch_size, grammar=self.grammar, advance=advance,
+        )  # fmt: skip
+        return [read_answer(self.task, generation) for generation in generations]
