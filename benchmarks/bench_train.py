@@ -1,8 +1,9 @@
 """Training speed beside stock TRL, in one run, with what each part of the difference gives.
 
-Usage: ``python benchmarks/bench_train.py [--sets A,B] [--pairs 5] [--device cuda] [--shape 41m|0.6b|4b]``. A random
-Qwen3 shape is trained on real rows (development data beside the checkout) by LoRA r=32 on attention, 16 rows a step,
-on the same rows by every side, sides taking turns. Times are of whole optimizer steps, after one to warm up; peak
+Usage: ``python benchmarks/bench_train.py [--sets A,B] [--pairs 5] [--steps 4] [--shape 41m|0.6b|4b] [--device cuda]``.
+A random Qwen3 shape is trained on real rows (development data beside the checkout; ``prefix-500-suffix-26`` makes
+random ones of these lengths, to see growth) by LoRA r=32 on attention, 16 rows a step, on the same rows by every side,
+sides taking turns. Times are of whole optimizer steps with their batches, after one to warm up; peak
 memory is of a process of its own for each side. The table goes into ``results/bench_train.json`` and the README.
 
 Sides:
@@ -11,7 +12,8 @@ Sides:
 - ``trl-no-checkpointing``: the same without; the best setting found for it.
 - ``trl-one-batch``: and all 16 rows in one forward pass.
 - ``plain``: ours, padded batches of 4 without checkpointing, logits at answer tokens only.
-- ``tree``: ours, shared prefixes computed once.
+- ``tree-dense``: ours, shared prefixes computed once, attention over all pairs of a tree.
+- ``tree``: and attention by blocks, as ``training.engine: auto`` does it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import re
 import statistics
 import subprocess
@@ -45,7 +48,7 @@ from exactune.render.packing import pack
 from exactune.render.template import Encoded, Template
 from exactune.rundir import write_json
 from exactune.train.adapter import make_trainable
-from exactune.train.engine import tree_cost
+from exactune.train.engine import choose_engine, tree_cost
 from exactune.train.methods import sft_trainer
 from exactune.train.steps import padded, trees
 from exactune.types import Example, Message
@@ -54,11 +57,12 @@ HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"
 RESULT = HERE / "results" / "bench_train.json"
 MARK = re.compile(r"(<!-- bench_train -->\n).*?(<!-- /bench_train -->)", re.DOTALL)
+MADE = re.compile(r"prefix-(\d+)-suffix-(\d+)")
 LORA = LoraSettings()
 TRAINING = TrainingConfig(num_epochs=1, learning_rate=1e-4)
 STEP = 16
 SETS = ("banking77", "banking77-listed", "cluener", "twlaw")
-SIDES = ("trl", "trl-no-checkpointing", "trl-one-batch", "plain", "tree")
+SIDES = ("trl", "trl-no-checkpointing", "trl-one-batch", "plain", "tree-dense", "tree")
 SHAPES = {
     "41m": {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 8,
             "num_key_value_heads": 4, "head_dim": 64, "vocab_size": 32000},
@@ -86,6 +90,14 @@ def listed(name: str, count: int, split: str = "train") -> list[Example]:
 
 def rows_of(name: str, count: int) -> list[Encoded]:
     """The first rows of a set as ids of the embedded base's tokenizer."""
+    if made := MADE.fullmatch(name):
+        prefix, suffix = (int(size) for size in made.groups())
+        draw = random.Random(0)
+        head = [draw.randrange(5, 8000) for _ in range(prefix)]
+        return [
+            Encoded(str(row), head + [draw.randrange(5, 8000) for _ in range(suffix)], [row % 99 + 5, 7, 2])
+            for row in range(count)
+        ]
     template = Template.load(find_base("mini"))
     return [template.encode(row) for row in listed(name, count)]
 
@@ -99,17 +111,17 @@ def model_of(shape: str, device: str) -> torch.nn.Module:
 
 
 class Clock(TrainerCallback):
-    """Seconds of each optimizer step."""
+    """Seconds of each optimizer step after the first, its batch included."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
-        self.began = 0.0
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.began = now(args.device)
+        self.last: float | None = None
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.seconds.append(now(args.device) - self.began)
+        ended = now(args.device)
+        if self.last is not None:
+            self.seconds.append(ended - self.last)
+        self.last = ended
 
 
 def now(device: torch.device) -> float:
@@ -119,19 +131,20 @@ def now(device: torch.device) -> float:
 
 
 def seconds_per_step(side: str, model: torch.nn.Module, rows: Sequence[Encoded]) -> float:
-    """Median over the steps that the rows make, the first one left out: with 32 rows, one step."""
+    """Median over the steps that the rows make, the first one left out."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainer_of(side, model, rows, Path(folder), clock)
         trainer.args.save_strategy = "no"
         trainer.train()
-    return statistics.median(clock.seconds[1:])
+    return statistics.median(clock.seconds)
 
 
 def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folder: Path, clock: Clock) -> SFTTrainer:
     tokenizer = Template.load(find_base("mini")).tokenizer
-    if side in ("plain", "tree"):
-        cutter = padded(4) if side == "plain" else trees(tree_cost(model, rows, TRAINING))
+    if not side.startswith("trl"):
+        dense = trees(tree_cost(model, rows, TRAINING)) if side == "tree-dense" else padded(4)
+        cutter = choose_engine(model, rows, TRAINING)[0] if side == "tree" else dense
         return sft_trainer(model, tokenizer, rows, TRAINING, folder, [clock], cutter)
     batch = STEP if side == "trl-one-batch" else 4
     options = {} if side == "trl" else {"gradient_checkpointing": False}
@@ -144,20 +157,21 @@ def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folde
     return SFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, callbacks=[clock])
 
 
-def measure(name: str, shape: str, device: str, pairs: int, sides: Sequence[str]) -> dict[str, Any]:
+def measure(name: str, shape: str, device: str, pairs: int, steps: int, sides: Sequence[str]) -> dict[str, Any]:
     """All sides on one set, taking turns."""
-    rows = rows_of(name, 2 * STEP)
+    rows = rows_of(name, steps * STEP)
     found: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(pairs):
         for side in sides:
             found[side].append(seconds_per_step(side, model_of(shape, device), rows))
     lengths = [len(row) for row in rows]
-    cutter = trees(tree_cost(model_of(shape, device), rows, TRAINING))
+    cutter, _ = choose_engine(model_of(shape, device), rows, TRAINING)
     packed = [len(part.inputs) for part in cutter(list(enumerate(rows[:STEP])))]  # type: ignore[arg-type]
     whole = pack(sorted((row.input_ids, len(row.answer_ids)) for row in rows[:STEP]))
     document: dict[str, Any] = {
         "set": name, "shape": shape, "device": describe_device(torch.device(device)),
-        "pairs": pairs, "tokens_per_row": statistics.mean(lengths), "tokens_per_step": sum(lengths[:STEP]),
+        "pairs": pairs, "steps": steps - 1,
+        "tokens_per_row": statistics.mean(lengths), "tokens_per_step": sum(lengths[:STEP]),
         "tree_tokens_per_step": sum(packed), "trees_per_step": len(packed), "one_tree_tokens": len(whole), "sides": {},
     }  # fmt: skip
     for side, seconds in found.items():
@@ -213,6 +227,7 @@ def main() -> None:
     parser.add_argument("--sets", type=lambda text: text.split(","), default=list(SETS))
     parser.add_argument("--sides", type=lambda text: text.split(","), default=list(SIDES))
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=4, help="optimizer steps in a round, the first to warm up")
     parser.add_argument("--shape", choices=SHAPES, default="41m")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", help=argparse.SUPPRESS)
@@ -224,7 +239,7 @@ def main() -> None:
         return
     documents = json.loads(RESULT.read_text(encoding="utf-8"))["results"] if RESULT.is_file() else []
     for name in given.sets:
-        document = measure(name, given.shape, given.device, given.pairs, given.sides)
+        document = measure(name, given.shape, given.device, given.pairs, given.steps, given.sides)
         print(json.dumps(document, indent=1), flush=True)
         key = (name, given.shape, document["device"])
         documents = [one for one in documents if (one["set"], one["shape"], one["device"]) != key] + [document]

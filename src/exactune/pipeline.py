@@ -218,7 +218,8 @@ def _evaluator(plan: Plan, answering: Answering) -> Evaluate:
 
     def evaluate_now(model: torch.nn.Module, advance: Callable[[int], None]) -> dict[str, float]:
         prompts = [row.prompt_ids for row in encoded]
-        answers = answering(model, prompts, batch_size=settings.batch_size, advance=advance)
+        # Which label is best is asked here, not how probable it is.
+        answers = answering(model, prompts, batch_size=settings.batch_size, tolerance=math.inf, advance=advance)
         return {"loss": answer_loss(model, encoded, advance=advance), **point_metrics(plan.task, rows, answers)}
 
     return evaluate_now

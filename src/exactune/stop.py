@@ -12,7 +12,7 @@ from types import FrameType
 
 from exactune import ranks
 
-__all__ = ["StopEvaluation", "StopNow", "StopRequest", "listening"]
+__all__ = ["StopEvaluation", "StopNow", "StopRequest", "held", "listening"]
 
 
 class StopNow(BaseException):
@@ -70,6 +70,19 @@ class StopRequest:
             yield
         finally:
             self.deferred = False
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Let signals wait until the block ends; while libraries load, theirs may swallow what a handler raises."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

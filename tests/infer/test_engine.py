@@ -5,8 +5,11 @@ import random
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
+from exactune.infer.attention import BY_POSITION
 from exactune.infer.engine import answer_loss, generate
+from exactune.infer.head import read_head
 from exactune.render.template import Encoded, Template
 
 import tiny
@@ -57,6 +60,30 @@ def test_what_all_prompts_begin_with_is_read_once_and_changes_no_answer(model, t
     assert [answer.logprob for answer in found] == pytest.approx([answer.logprob for answer in alone], abs=1e-4)
     assert read[0] == len(head)
     assert sum(read) < len(head) + sum(len(row) for row in rows)
+
+
+# gemma2 has eager attention only, so it reads every prompt whole.
+@pytest.mark.parametrize("kind", sorted(BY_POSITION - {"gemma2"}))
+def test_every_kind_of_model_sees_the_head(kind: str, template: Template) -> None:
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        kind, vocab_size=400, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, pad_token_id=0, bos_token_id=1, eos_token_id=2, sliding_window=4096,
+        attn_implementation="sdpa",
+    )  # fmt: skip
+    model = AutoModelForCausalLM.from_config(config).eval()
+    for parameter in model.parameters():
+        # As they are drawn, answers hardly hang on what came before.
+        parameter.data.mul_(4 if parameter.dim() > 1 else 1)
+    head = list(range(40, 60))
+    rows = [head + prompt[:6] for prompt in prompts(7)]
+    assert read_head(model, rows, 5).length == len(head)
+    found = generate(model, template, rows, max_new_tokens=5, batch_size=4)
+    alone = [generate(model, template, [row], max_new_tokens=5)[0] for row in rows]
+    assert [answer.text for answer in found] == [answer.text for answer in alone]
+    assert [answer.logprob for answer in found] == pytest.approx([answer.logprob for answer in alone], rel=1e-3)
+    without = generate(model, template, [row[len(head) :] for row in rows], max_new_tokens=5)
+    assert [answer.logprob for answer in without] != pytest.approx([answer.logprob for answer in alone], rel=1e-3)
 
 
 def test_a_window_that_padding_would_eat_into_shares_nothing(template) -> None:

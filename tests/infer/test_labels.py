@@ -74,19 +74,20 @@ def compare(model: PreTrainedModel, prompts: list[list[int]], labels: list[list[
         kept = [index for index, value in enumerate(scores.logprobs) if value > -math.inf]
         assert [scores.logprobs[index] for index in kept] == pytest.approx([wanted[index] for index in kept], abs=2e-4)
         lost = sum(math.exp(value) for index, value in enumerate(wanted) if index not in kept)
-        assert lost <= tolerance * scores.mass * 1.001
+        assert lost <= tolerance * scores.mass * 1.001 + 1e-9
         weights = torch.tensor(wanted).softmax(0)
-        assert scores.probabilities == pytest.approx(weights.tolist(), abs=tolerance + 1e-4)
+        if tolerance < 1:
+            assert scores.probabilities == pytest.approx(weights.tolist(), abs=tolerance + 1e-4)
         assert sum(scores.probabilities) == pytest.approx(1)
         left_out += len(labels) - len(kept)
     return left_out
 
 
 @pytest.mark.parametrize("is_taught", [False, True])
-@pytest.mark.parametrize("tolerance", [0.0, 1e-4, 0.01, 0.3])
+@pytest.mark.parametrize("tolerance", [0.0, 1e-4, 0.01, 0.3, math.inf])
 def test_scores_are_those_of_each_label_as_a_row(is_taught: bool, tolerance: float, taught: PreTrainedModel) -> None:
     left_out = compare(taught if is_taught else model(), prompts(), label_set(), tolerance)
-    assert bool(left_out) == (tolerance > 0)
+    assert left_out if tolerance >= 0.01 else tolerance or not left_out
 
 
 def test_what_cannot_matter_is_not_read(taught: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:

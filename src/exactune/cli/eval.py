@@ -10,6 +10,7 @@ import typer
 from exactune.cli.screen import print_json, show_metrics
 from exactune.cli.train import apply_gates
 from exactune.rundir import Run
+from exactune.stop import held
 
 __all__ = ["eval_"]
 
@@ -20,7 +21,8 @@ def eval_(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Answer and score a run's test rows again, or another file's. Exit code 1 if a gate fails."""
-    from exactune.apply import evaluate
+    with held():
+        from exactune.apply import evaluate
 
     document = evaluate(run, data=data)
     if as_json:

@@ -12,6 +12,7 @@ from typing import Annotated, TextIO
 import typer
 
 from exactune.language import Text, say
+from exactune.stop import held
 
 __all__ = ["predict"]
 
@@ -23,7 +24,8 @@ def predict(
     batch_size: Annotated[int, typer.Option(help="Rows answered together.", min=1)] = 32,
 ) -> None:
     """Answer new rows; one JSON line per row."""
-    from exactune.apply import predict as run_predict
+    with held():
+        from exactune.apply import predict as run_predict
 
     with _target(output) as target:
         for row in run_predict(run, "-" if file == "-" else Path(file), batch_size=batch_size):

@@ -12,6 +12,7 @@ from exactune import ranks
 from exactune.cli.screen import TrainingScreen, err, out, show_metrics
 from exactune.language import said, translate
 from exactune.rundir import Run, read_json
+from exactune.stop import held
 
 __all__ = ["apply_gates", "train"]
 
@@ -39,7 +40,8 @@ def train(
         for line in lines if ranks.is_first() else ():
             out.print(translate(line), markup=False)
         return
-    from exactune.pipeline import train as run_pipeline
+    with held():
+        from exactune.pipeline import train as run_pipeline
 
     with TrainingScreen() as screen:
         run = run_pipeline(

@@ -13,7 +13,7 @@ from exactune.infer.answers import Answer, read_answer
 from exactune.infer.attention import obstacle_to_sharing
 from exactune.infer.engine import generate
 from exactune.infer.grammar import Grammar
-from exactune.infer.labels import score_labels
+from exactune.infer.labels import TOLERANCE, score_labels
 from exactune.language import Text, say
 from exactune.render.template import Template
 from exactune.tasks import Task
@@ -73,6 +73,7 @@ class Answering:
         prompts: Sequence[Sequence[int]],
         *,
         batch_size: int = 32,
+        tolerance: float = TOLERANCE,
         advance: Callable[[int], None] = lambda _: None,
     ) -> list[Answer]:
         """One answer per prompt, in order.
@@ -81,12 +82,13 @@ class Answering:
             model: A causal language model; it is put into evaluation mode for the call.
             prompts: Ids of each prompt.
             batch_size: Prompts answered together.
+            tolerance: Of the probabilities of labels; see :func:`~exactune.infer.labels.score_labels`.
             advance: Called with the number of prompts just answered; may raise to end the work.
         """
         longest = max(map(len, prompts), default=0) + self.max_new_tokens
         if self.labels and self.obstacle(model, longest) is None:
             ids = [self.template.answer_ids(label) for label in self.labels]
-            scores = score_labels(model, prompts, ids, batch_size=batch_size, advance=advance)
+            scores = score_labels(model, prompts, ids, batch_size=batch_size, tolerance=tolerance, advance=advance)
             return [
                 Answer(
                     self.labels[one.best], self.task.parse(self.labels[one.best]), one.probabilities[one.best], one.mass

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from transformers import DynamicCache
 
 from exactune.infer.grammar import Grammar, Pen
 from exactune.infer.head import Head, batches, may_share, read_head
@@ -147,18 +148,18 @@ def _decode_batch(
     alive = [(row, prompt) for row, prompt in zip(rows, prompts, strict=True) if not row.ended]
     if not alive:
         return
-    cache: Any = head.repeated(len(alive))
+    cache: Any = DynamicCache()
     feed = [[*prompt[head.length :], *(row.next() if skips else ())] for row, prompt in alive]
     writing = [row for row, _ in alive]
-    mask = torch.ones(len(writing), head.length, dtype=torch.long, device=device)
+    mask = torch.ones(len(writing), 0, dtype=torch.long, device=device)
     last = torch.full((len(writing), 1), head.length - 1, device=device)
     while True:
         batch = {name: value.to(device) for name, value in pad_prompts(feed).items()}
         mask = torch.cat([mask, batch["attention_mask"]], dim=-1)
         positions = last + 1 + batch["position_ids"]
         output = model(
-            input_ids=batch["input_ids"], attention_mask=mask, position_ids=positions, past_key_values=cache,
-            use_cache=True, logits_to_keep=1,
+            input_ids=batch["input_ids"], position_ids=positions, past_key_values=cache, use_cache=True,
+            logits_to_keep=1, **head.mask(model, mask, positions.shape[1]),
         )  # fmt: skip
         logits = output.logits[:, -1].float()
         if grammar is not None:

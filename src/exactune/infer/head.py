@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import DynamicCache
 
 from exactune.infer.attention import obstacle_to_sharing
+from exactune.render.attention import BY_BLOCKS, attend_by_blocks
+from exactune.render.batch import additive
 from exactune.render.packing import shared
 
 __all__ = ["Head", "batches", "may_share", "read_head"]
@@ -27,19 +29,29 @@ class Head:
     """What all prompts begin with.
 
     Attributes:
-        length: In tokens; 0 if they have nothing in common, or there is only one.
+        length: In tokens; 0 if they have nothing in common, or may not share it.
         cache: The model's state after it, of batch 1.
     """
 
     length: int
     cache: DynamicCache
 
-    def repeated(self, rows: int) -> DynamicCache:
-        """A state of its own for each row."""
-        cache = copy.deepcopy(self.cache)
-        if self.length:
-            cache.batch_repeat_interleave(rows)
-        return cache
+    def mask(self, model: torch.nn.Module, seen: torch.Tensor, time: int) -> dict[str, Any]:
+        """The arguments by which rows see the head and themselves.
+
+        Args:
+            model: The model.
+            seen: Which of a row's own tokens are no padding, those about to be read last; int64 ``[batch, own]``.
+            time: How many are about to be read.
+        """
+        if not self.length:
+            return {"attention_mask": seen}
+        place = torch.arange(seen.shape[1], device=seen.device)
+        return self.given(model, seen.bool()[:, None, None] & (place <= place[-time:, None]))
+
+    def given(self, model: torch.nn.Module, mask: torch.Tensor) -> dict[str, Any]:
+        """The same by a mask of its own, bool ``[batch, 1, time, own]``."""
+        return {"attention_mask": additive(mask, model)} | ({"shared_head": self.cache} if self.length else {})
 
 
 def read_head(model: torch.nn.Module, prompts: Sequence[Sequence[int]], room: int) -> Head:
@@ -52,7 +64,7 @@ def read_head(model: torch.nn.Module, prompts: Sequence[Sequence[int]], room: in
     """
     ordered = sorted(map(list, prompts))
     length = 0
-    if len(prompts) > 1 and may_share(model, max(map(len, prompts)) + room):
+    if len(prompts) > 1 and may_share(model, max(map(len, prompts)) + room) and _sees_heads(model):
         # Each row keeps a token of its own, from whose logits its answer begins.
         length = min(shared(ordered[0], ordered[-1]), min(map(len, prompts)) - 1)
     cache = DynamicCache()
@@ -66,3 +78,10 @@ def may_share(model: torch.nn.Module, longest: int) -> bool:
     """Whether the model goes by positions alone where up to ``longest`` tokens are in its cache."""
     config = getattr(model, "config", None)
     return config is not None and obstacle_to_sharing(config.get_text_config(), longest) is None
+
+
+def _sees_heads(model: torch.nn.Module) -> bool:
+    """Whether the model's attention is one that we can give a head to."""
+    if model.config.get_text_config()._attn_implementation == "sdpa":
+        attend_by_blocks(model)
+    return bool(model.config.get_text_config()._attn_implementation == BY_BLOCKS)

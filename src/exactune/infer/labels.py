@@ -1,9 +1,9 @@
 """The probability of every label, without writing one.
 
 The answers of a classification are a trie of ids, each ending with the stop token; a label's probability is the product
-over its path. Labels that share tokens share the work, and where whole branches cannot matter they are left out: level
-by level only nodes are read whose prefix still holds probability. Where reading the whole trie at once costs less than
-going down level by level, that is done instead.
+over its path. Labels that share tokens share the work, and branches that cannot matter are left out: from the root
+down, only nodes are read whose prefix still holds probability, up to the next choice at a time. Where reading the whole
+trie at once costs less than going down, that is done instead.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+from transformers import DynamicCache
 
 from exactune.infer.head import Head, batches, read_head
-from exactune.render.batch import additive, pad_prompts
+from exactune.render.batch import pad_prompts
 from exactune.render.packing import CostModel, pack
 
-__all__ = ["LabelScores", "LabelTrie", "score_labels"]
+__all__ = ["TOLERANCE", "LabelScores", "LabelTrie", "score_labels"]
 
 TOLERANCE = 0.01
-"""Largest share of the labels' probability that may be left unread."""
+"""Largest probability of what is left unread, as a share of that of the labels."""
+LEAST = 0.5
+"""Share of the probability ahead that may wait for a later pass, where only the best label is asked for."""
 LOGITS = 2**26
 """Most logits held at a time: 256 MB in float32."""
 CALL = CostModel(pair=0.0).call
@@ -41,6 +44,8 @@ class LabelTrie:
         follows: Token of each edge, int64 ``[edges]``.
         node_edges: Edges on the way to each node, padded with the number of edges; int64 ``[nodes, depths]``.
         label_edges: The same for each label, stop token included; int64 ``[labels, depths + 1]``.
+        children: Nodes right below each node.
+        runs: Each node and those below it, for as long as there is no choice.
     """
 
     token: torch.Tensor
@@ -50,11 +55,22 @@ class LabelTrie:
     follows: torch.Tensor
     node_edges: torch.Tensor
     label_edges: torch.Tensor
+    children: Sequence[Sequence[int]]
+    runs: Sequence[Sequence[int]]
 
     @property
     def depths(self) -> int:
         """Levels of nodes."""
         return int(self.depth.max()) + 1
+
+    @property
+    def choices(self) -> int:
+        """Most passes that going down takes."""
+
+        def below(node: int) -> int:
+            return 1 + max(map(below, self.children[self.runs[node][-1]]), default=0)
+
+        return below(0)
 
     @classmethod
     def of(cls, labels: Sequence[Sequence[int]]) -> LabelTrie:
@@ -91,10 +107,17 @@ class LabelTrie:
                 way.append(edge_of[node, follow])
                 node = child[node, follow] if place < len(ids) else node
             whole.append(way)
+        edges = torch.searchsorted(source, torch.arange(len(token) + 1))
+        children: list[list[int]] = [[] for _ in paths]
+        for node, way in enumerate(paths[1:], 1):
+            children[way[-2]].append(node)
+        runs: list[list[int]] = [[]] * len(paths)
+        for node in reversed(range(len(paths))):
+            only = children[node] if edges[node + 1] - edges[node] == 1 else []
+            runs[node] = [node, *(runs[only[0]] if only else [])]
         return cls(
             token, depth, _padded(paths, -1),
-            torch.searchsorted(source, torch.arange(len(token) + 1)), follows,
-            _padded(along, none), _padded(whole, none),
+            edges, follows, _padded(along, none), _padded(whole, none), children, runs,
         )  # fmt: skip
 
 
@@ -108,8 +131,8 @@ class LabelScores:
     """What a model thinks of every label after one prompt.
 
     Attributes:
-        logprobs: Log-probability of each label's answer, stop token included; -inf for those left out, which together
-            hold less than ``TOLERANCE`` of what the others do (nats).
+        logprobs: Log-probability of each label's answer, stop token included; -inf for those left unread, which
+            together hold less than the tolerance of what the others do (nats).
         best: The most probable label.
     """
 
@@ -146,7 +169,8 @@ def score_labels(
         prompts: Ids of each prompt.
         labels: Ids of each label, its stop token included.
         batch_size: Prompts scored together, longest first.
-        tolerance: Largest share of the labels' probability that may be left unread; the best label is exact at any.
+        tolerance: Largest probability of what is left unread, as a share of that of the labels. The best label is exact
+            at any; ``math.inf`` asks for nothing else.
         advance: Called with the number of prompts just scored; may raise to end the work.
 
     Returns:
@@ -172,27 +196,16 @@ def score_labels(
 def _score(
     model: torch.nn.Module, prompts: Sequence[Sequence[int]], head: Head, trie: LabelTrie, tolerance: float
 ) -> list[LabelScores]:
-    """One batch; rows whose best label, or too much of the probability, may be among what was left out, again."""
     descent = _Descent(model, prompts, head, trie)
-    nodes, levels = len(trie.token), trie.depths
-    if not tolerance or CALL + len(prompts) * nodes <= levels * (CALL + 2 * len(prompts)):
+    nodes = len(trie.token)
+    if not tolerance or CALL + len(prompts) * nodes <= trie.choices * CALL + 2 * len(prompts) * trie.depths:
         # Depth first, so what is above a node is read before it.
         descent.read([[*range(nodes)] for _ in prompts])
-        left_out = [0.0] * len(prompts)
     else:
-        left_out = descent.go_down(tolerance)
-    scores = [
+        descent.go_down(tolerance)
+    return [
         LabelScores(tuple(row), max(range(len(row)), key=row.__getitem__)) for row in descent.label_logprobs().tolist()
     ]
-    doubtful = [
-        row for row, (score, left) in enumerate(zip(scores, left_out, strict=True))
-        if left > min(tolerance * score.mass, math.exp(score.logprobs[score.best]))
-    ]  # fmt: skip
-    if doubtful:
-        again = _score(model, [prompts[row] for row in doubtful], head, trie, 0.0)
-        for row, score in zip(doubtful, again, strict=True):
-            scores[row] = score
-    return scores
 
 
 class _Descent:
@@ -214,14 +227,14 @@ class _Descent:
         self.edge_logprobs = torch.full((len(prompts), len(trie.follows) + 1), -math.inf)
         self.edge_logprobs[:, -1] = 0
         self.read_nodes = torch.empty(len(prompts), 0, dtype=torch.long)
-        self.cache = head.repeated(len(prompts))
+        self.head, self.cache = head, DynamicCache()
         batch = pad_prompts([prompt[head.length : -1] for prompt in prompts])
-        self.seen = torch.nn.functional.pad(batch["attention_mask"], (head.length, 0), value=1)
+        self.seen = batch["attention_mask"]
         if batch["input_ids"].shape[1]:
             self.model(
-                input_ids=batch["input_ids"].to(self.device), attention_mask=self.seen.to(self.device),
-                position_ids=(batch["position_ids"] + head.length).to(self.device), past_key_values=self.cache,
-                use_cache=True, logits_to_keep=1,
+                input_ids=batch["input_ids"].to(self.device), past_key_values=self.cache, use_cache=True,
+                position_ids=(batch["position_ids"] + head.length).to(self.device), logits_to_keep=1,
+                **head.mask(model, self.seen.to(self.device), batch["input_ids"].shape[1]),
             )  # fmt: skip
 
     def read(self, wanted: Sequence[Sequence[int]]) -> None:
@@ -242,7 +255,7 @@ class _Descent:
         mask = torch.cat([self.seen.bool()[:, None].expand(-1, nodes.shape[1], -1), above], dim=2)[:, None]
         logits = self.model(
             input_ids=ids.to(self.device), position_ids=(self.lengths - 1 + trie.depth[known]).to(self.device),
-            attention_mask=additive(mask.to(self.device), self.model), past_key_values=self.cache, use_cache=True,
+            past_key_values=self.cache, use_cache=True, **self.head.given(self.model, mask.to(self.device)),
         ).logits.float()  # fmt: skip
         normaliser = logits.logsumexp(-1)
         row, place = (nodes >= 0).nonzero(as_tuple=True)
@@ -253,31 +266,57 @@ class _Descent:
         row, place = row[which], place[which]
         self.edge_logprobs[row, edge] = (logits[row, place, trie.follows[edge]] - normaliser[row, place]).cpu()
 
-    def go_down(self, tolerance: float) -> list[float]:
-        """Level by level, without the least probable nodes. Returns the probability of those, for each prompt."""
-        left_out = [0.0] * len(self.last)
-        wanted: list[list[int]] = [[0] for _ in self.last]
-        for depth in range(self.trie.depths):
-            if not any(wanted):
-                break
-            self.read(wanted)
-            below = (self.trie.depth == depth + 1).nonzero().flatten()
-            masses = self.edge_logprobs[:, self.trie.node_edges[below]].sum(-1).exp()
-            top = torch.maximum(masses.amax(1) if len(below) else masses.sum(1), self.label_logprobs().exp().amax(1))
-            wanted = []
-            for row, mass in enumerate(masses):
-                keep, left_out[row] = _most_probable(mass, tolerance * float(top[row]), left_out[row])
-                wanted.append(below[keep].tolist())
-        return left_out
+    def go_down(self, tolerance: float) -> None:
+        """Read the trie from its root, the most probable branches first, for as long as the others matter."""
+        trie = self.trie
+        ahead: list[list[int]] = [[0] for _ in self.last]  # not read yet, right below what was
+        wanted = ahead
+        while any(wanted):
+            self.read([[node for start in row for node in trie.runs[start]] for row in wanted])
+            ahead = [
+                [*(node for node in row if node not in taken),
+                 *(child for start in taken for child in trie.children[trie.runs[start][-1]])]
+                for row, taken in zip(ahead, wanted, strict=True)
+            ]  # fmt: skip
+            masses = self._masses(ahead).tolist()
+            labels = self.label_logprobs().double().exp()
+            best, total = labels.amax(1).tolist(), labels.sum(1).tolist()
+            wanted = [
+                _next(nodes, mass, *known, tolerance)
+                for nodes, mass, known in zip(ahead, masses, zip(best, total, strict=True), strict=True)
+            ]
+
+    def _masses(self, wanted: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Probability of some nodes whose parents were read, 0 for padding; float64 ``[prompts, nodes]``."""
+        nodes = _padded(wanted, -1)
+        prompts = torch.arange(len(nodes))[:, None, None]
+        logprobs = self.edge_logprobs[prompts, self.trie.node_edges[nodes]].sum(-1)
+        return logprobs.double().exp().masked_fill(nodes < 0, 0.0)
 
     def label_logprobs(self) -> torch.Tensor:
         """float32 ``[prompts, labels]``."""
         return self.edge_logprobs[:, self.trie.label_edges].sum(-1)
 
 
-def _most_probable(mass: torch.Tensor, budget: float, spent: float) -> tuple[torch.Tensor, float]:
-    """Indices of what is left when the least probable are taken away for as long as together they stay in a budget."""
-    rising = mass.sort()
-    gone = spent + rising.values.cumsum(0)
-    drop = int((gone <= budget).sum())
-    return rising.indices[drop:].sort().values, float(gone[drop - 1]) if drop else spent
+def _next(nodes: Sequence[int], mass: Sequence[float], best: float, total: float, tolerance: float) -> list[int]:
+    """The nodes to read next, rising: enough of the most probable ones that the rest may do; none at the end.
+
+    Args:
+        nodes: Those ahead.
+        mass: Their probabilities.
+        best: Probability of the best label so far.
+        total: Of all labels so far.
+        tolerance: See :func:`score_labels`.
+    """
+    falling = sorted(zip(mass, nodes, strict=False), reverse=True)
+    rest = sum(value for value, _ in falling)
+    if not falling or (best >= falling[0][0] and rest <= tolerance * total and total):
+        return []
+    spare = min(tolerance, LEAST) * (rest + total)
+    taken: list[int] = []
+    for value, node in falling:
+        if taken and (rest <= spare or (value < best and tolerance >= 1)):
+            break
+        taken.append(node)
+        rest -= value
+    return sorted(taken)

@@ -1,8 +1,11 @@
-"""Attention over a tree, block by block.
+"""Attention over a tree, block by block, and over a head that all rows of a batch share.
 
 A tree's mask is mostly empty: a row looks at what it shares and at itself, not at its neighbours. Queries are taken in
 blocks, and each block is given only the keys that one of its queries looks at. The sums are those of full attention
 with the tree's mask.
+
+A head is computed once, and its keys and values are never repeated for each row: queries of all rows meet them in one
+product, and what they find is weighed against what each row finds in itself, by the sums of their exponentials.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -57,7 +60,11 @@ def blocks_of(tree: Tree, dtype: torch.dtype) -> list[Block]:
 
 
 def attend_by_blocks(model: torch.nn.Module) -> None:
-    """Let a model that uses ``sdpa`` attend by blocks where it is given them, and as before elsewhere."""
+    """Let a model that uses ``sdpa`` attend by blocks or to a shared head where it is given them.
+
+    Elsewhere it attends as before. They are arguments of its forward pass: ``tree_blocks``, of :func:`blocks_of`, and
+    ``shared_head``, a cache of batch 1.
+    """
     AttentionInterface.register(BY_BLOCKS, _attention)
     AttentionMaskInterface.register(BY_BLOCKS, sdpa_mask)
     model.set_attn_implementation(BY_BLOCKS)
@@ -70,11 +77,15 @@ def _attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     dropout: float = 0.0,
-    scaling: float | None = None,
+    scaling: float = 1.0,
     tree_blocks: Sequence[Block] | None = None,
+    shared_head: DynamicCache | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """As transformers calls it: ``[batch, heads, time, size]`` -> ``[batch, time, heads, size]``."""
+    if shared_head is not None:
+        layer = shared_head.layers[module.layer_idx]
+        return _beside_head(query, key, value, attention_mask, scaling, layer.keys[0], layer.values[0]), None
     if tree_blocks is None:
         return sdpa_attention_forward(  # type: ignore[no-any-return]
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
@@ -94,3 +105,51 @@ def _attention(
 def _repeated(states: torch.Tensor, groups: int) -> torch.Tensor:
     """Keys or values for each query head."""
     return states if groups == 1 else states.repeat_interleave(groups, dim=1)
+
+
+def _beside_head(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    scaling: float,
+    head_key: torch.Tensor,
+    head_value: torch.Tensor,
+) -> torch.Tensor:
+    """Each row's attention to a head that it sees all of, and to itself.
+
+    Args:
+        query: ``[batch, heads, time, size]``.
+        key: Each row's own, ``[batch, groups, own, size]``.
+        value: The same shape.
+        mask: Added to the scores of a row's own keys, ``[batch, 1, time, own]``.
+        scaling: Of all scores.
+        head_key: ``[groups, length, size]``.
+        head_value: The same shape.
+
+    Returns:
+        ``[batch, time, heads, size]``.
+    """
+    batch, heads, time, size = query.shape
+    groups = key.shape[1]
+    each = heads // groups
+    query = (query * scaling).view(batch, groups, each, time, size)
+    to_head = query.transpose(0, 1).reshape(groups, -1, size) @ head_key.transpose(1, 2)
+    to_own = query.reshape(batch, groups, each * time, size) @ key.transpose(2, 3)
+    to_own = (to_own.view(batch, groups, each, time, -1) + mask[:, :, None]).view(batch, groups, each * time, -1)
+    of_head, in_head = _read(to_head, head_value)
+    of_own, in_own = _read(to_own, value)
+    of_head = of_head.view(groups, batch, each, time, size).transpose(0, 1)
+    in_head = in_head.view(groups, batch, each, time, 1).transpose(0, 1)
+    share = (in_head - in_own.view(batch, groups, each, time, 1)).sigmoid().to(value.dtype)
+    of_own = of_own.view(batch, groups, each, time, size)
+    return (share * of_head + (1 - share) * of_own).permute(0, 3, 1, 2, 4).reshape(batch, time, heads, size)
+
+
+def _read(scores: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean of the values by their scores, and the logarithm of the scores' summed exponentials."""
+    scores = scores.float()
+    top = scores.amax(-1, keepdim=True)
+    weights = (scores - top).exp()
+    total = weights.sum(-1, keepdim=True)
+    return weights.to(values.dtype) @ values / total.to(values.dtype), (top + total.log()).squeeze(-1)
