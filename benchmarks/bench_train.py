@@ -151,7 +151,7 @@ def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folde
     arguments = SFTConfig(
         output_dir=str(folder), per_device_train_batch_size=batch, gradient_accumulation_steps=STEP // batch,
         num_train_epochs=1, learning_rate=1e-4, max_length=None, report_to="none", disable_tqdm=True,
-        bf16=torch.cuda.is_available(), **options,
+        bf16=model.dtype == torch.bfloat16, use_cpu=model.device.type == "cpu", **options,
     )  # fmt: skip
     dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
     return SFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, callbacks=[clock])
@@ -232,6 +232,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if "trl" not in given.sides:
+        parser.error("--sides: the others are measured by `trl`")
     if not DATA.is_dir():
         raise SystemExit(f"the development data are not here: {DATA}")
     if given.only:

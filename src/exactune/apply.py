@@ -125,7 +125,7 @@ def predict(
     Args:
         run: A run folder, an artifact folder, or a loaded artifact.
         rows: A data file (its answers, if any, are not looked at), or texts or message lists.
-        batch_size: Rows answered together; also how many results come at a time.
+        batch_size: Rows answered together; results come sixteen times as many at a time.
 
     Yields:
         ``{"id", "answer", "prediction", "status", "confidence"}`` per row, in order.
@@ -136,7 +136,9 @@ def predict(
         inputs = [*read_inputs(Path(rows), artifact.card["columns"])]
     else:
         inputs = [(str(number), row) for number, row in enumerate(rows, 1)]
-    for start in range(0, len(inputs), batch_size):
-        part = inputs[start : start + batch_size]
-        for (name, _), answer in zip(part, artifact.predict([row for _, row in part]), strict=True):
+    # What all prompts begin with is read once for each part.
+    for start in range(0, len(inputs), 16 * batch_size):
+        part = inputs[start : start + 16 * batch_size]
+        answers = artifact.predict([row for _, row in part], batch_size=batch_size)
+        for (name, _), answer in zip(part, answers, strict=True):
             yield {"id": name, **answer}

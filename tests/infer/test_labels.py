@@ -17,7 +17,7 @@ from exactune.render.batch import answer_nll, collate
 import tiny
 
 STOP = 2
-HEAD = [11, 12, 13, 14, 15, 16, 17]
+HEAD = [*range(11, 23)]
 
 
 def model() -> PreTrainedModel:
@@ -67,7 +67,7 @@ def compare(model: PreTrainedModel, prompts: list[list[int]], labels: list[list[
     """How many labels were left out."""
     left_out = 0
     for prompt, scores in zip(
-        prompts, score_labels(model, prompts, labels, batch_size=4, tolerance=tolerance), strict=True
+        prompts, score_labels(model, prompts, LabelTrie.of(labels), batch_size=4, tolerance=tolerance), strict=True
     ):
         wanted = [one_by_one(model, prompt, label) for label in labels]
         assert scores.best == max(range(len(labels)), key=wanted.__getitem__)
@@ -118,7 +118,7 @@ def test_the_whole_trie_is_read_where_that_costs_less(monkeypatch: pytest.Monkey
     calls = []
     few = [[100, STOP], [101, STOP]]
     handle = (found := model()).register_forward_pre_hook(lambda *_: calls.append(1))
-    scores = score_labels(found, prompts(4), few)
+    scores = score_labels(found, prompts(4), LabelTrie.of(few))
     handle.remove()
     assert len(calls) == 3, "what the prompts begin with, the rest of them, the trie"
     assert [value for score in scores for value in score.logprobs] == pytest.approx(
@@ -136,6 +136,16 @@ def test_small_sets(labels: list[list[int]]) -> None:
     compare(model(), prompts(3), labels, 0.01)
 
 
+@pytest.mark.parametrize("places", [1, 200])
+def test_however_few_places_are_looked_up_at_a_time(
+    places: int, taught: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PLACES", places)
+    monkeypatch.setattr("exactune.render.attention.SCORES", places)
+    compare(model(), prompts(), label_set(), 0.01)
+    compare(taught, prompts(), label_set(), 0.0)
+
+
 def test_labels_that_cannot_be_told_apart_are_refused() -> None:
     with pytest.raises(ValueError, match="twice"):
         LabelTrie.of([[100, STOP], [100, STOP]])
@@ -143,16 +153,16 @@ def test_labels_that_cannot_be_told_apart_are_refused() -> None:
 
 def test_mass_is_what_a_free_answer_would_hit_the_set_with() -> None:
     everything = [[token] for token in range(model().config.vocab_size)]
-    (score,) = score_labels(model(), [HEAD], everything, tolerance=0.0)
+    (score,) = score_labels(model(), [HEAD], LabelTrie.of(everything), tolerance=0.0)
     assert score.mass == pytest.approx(1, abs=1e-4)
-    (half,) = score_labels(model(), [HEAD], everything[::2], tolerance=0.0)
+    (half,) = score_labels(model(), [HEAD], LabelTrie.of(everything[::2]), tolerance=0.0)
     assert half.mass < 0.9
 
 
 def test_progress_and_mode() -> None:
     told: list[int] = []
     trained = model().train()
-    score_labels(trained, prompts(9), label_set(), batch_size=4, advance=told.append)
+    score_labels(trained, prompts(9), LabelTrie.of(label_set()), batch_size=4, advance=told.append)
     assert told == [4, 4, 1]
     assert trained.training
-    assert score_labels(trained, [], label_set()) == []
+    assert score_labels(trained, [], LabelTrie.of(label_set())) == []

@@ -119,6 +119,12 @@ def test_twenty_steps(lora: LoraSettings | None, tmp_path: Path) -> None:
         assert_same(trajectory(tmp_path, lora, 4, 2, cutter=trees(cost)), plain)
 
 
+def test_gathering_keys_again_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = trajectory(tmp_path, LORA, 4, 2, cutter=trees(ONE))
+    monkeypatch.setattr("exactune.render.attention.COPIES", 0)
+    assert_same(trajectory(tmp_path, LORA, 4, 2, cutter=trees(ONE)), kept)
+
+
 def test_gradient_checkpointing_changes_nothing(tmp_path: Path) -> None:
     without, weights = trajectory(tmp_path, LORA, 4, 2, cutter=trees(ONE))
     with_it, other = trajectory(tmp_path, LORA, 4, 2, cutter=trees(ONE), gradient_checkpointing=True)

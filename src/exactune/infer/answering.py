@@ -13,7 +13,7 @@ from exactune.infer.answers import Answer, read_answer
 from exactune.infer.attention import obstacle_to_sharing
 from exactune.infer.engine import generate
 from exactune.infer.grammar import Grammar
-from exactune.infer.labels import TOLERANCE, score_labels
+from exactune.infer.labels import TOLERANCE, LabelTrie, score_labels
 from exactune.language import Text, say
 from exactune.render.template import Template
 from exactune.tasks import Task
@@ -30,6 +30,7 @@ class Answering:
         template: Makes and decodes ids.
         max_new_tokens: Where a generation is cut and called ``no_stop``.
         labels: The answer of each label, if answers are held to labels; else empty.
+        trie: Their ids.
         grammar: What answers are held to, or None.
     """
 
@@ -37,6 +38,7 @@ class Answering:
     template: Template
     max_new_tokens: int
     labels: tuple[str, ...] = ()
+    trie: LabelTrie | None = None
     grammar: Grammar | None = None
 
     @classmethod
@@ -56,7 +58,8 @@ class Answering:
                     say("the model's tokenizer writes the labels {one!r} and {two!r} alike.", one=other, two=label)
                 )
         grammar = Grammar(constraint["grammar"], template) if "grammar" in constraint else None
-        return cls(task, template, max_new_tokens, labels, grammar)
+        trie = LabelTrie.of([*by_ids]) if labels else None
+        return cls(task, template, max_new_tokens, labels, trie, grammar)
 
     def obstacle(self, model: torch.nn.Module, longest: int) -> Text | None:
         """Why labels cannot be scored with this model, so that it answers freely; None if they can, or need not.
@@ -86,9 +89,10 @@ class Answering:
             advance: Called with the number of prompts just answered; may raise to end the work.
         """
         longest = max(map(len, prompts), default=0) + self.max_new_tokens
-        if self.labels and self.obstacle(model, longest) is None:
-            ids = [self.template.answer_ids(label) for label in self.labels]
-            scores = score_labels(model, prompts, ids, batch_size=batch_size, tolerance=tolerance, advance=advance)
+        if self.trie is not None and self.obstacle(model, longest) is None:
+            scores = score_labels(
+                model, prompts, self.trie, batch_size=batch_size, tolerance=tolerance, advance=advance
+            )
             return [
                 Answer(
                     self.labels[one.best], self.task.parse(self.labels[one.best]), one.probabilities[one.best], one.mass

@@ -72,9 +72,13 @@ class Artifact:
         ids = [self.template.prompt_ids(prompt) for prompt in prompts]
         return self.answering(self.model, ids, batch_size=batch_size, advance=advance)
 
-    def predict(self, inputs: Sequence[str | Sequence[Mapping[str, str]]]) -> list[dict[str, Any]]:
+    def predict(
+        self, inputs: Sequence[str | Sequence[Mapping[str, str]]], *, batch_size: int = 32
+    ) -> list[dict[str, Any]]:
         """Answers to user texts or message lists: ``{"answer", "prediction", "status", "confidence"}`` each."""
-        return [answer.to_json() for answer in self.answer([self.prompt(text) for text in inputs])]
+        return [
+            answer.to_json() for answer in self.answer([self.prompt(text) for text in inputs], batch_size=batch_size)
+        ]
 
 
 def save_artifact(

@@ -23,6 +23,9 @@ def obstacle_to_sharing(config: object, longest: int) -> Text | None:
     kind = getattr(config, "model_type", None)
     if kind not in BY_POSITION:
         return say("sharing prefixes has not been proved for models of type {kind!r}", kind=kind)
+    scaling = getattr(config, "rope_parameters", None) or {}
+    if scaling.get("rope_type") in ("dynamic", "longrope"):
+        return say("its positions are scaled by the length of what is read")
     window = _window(config)
     if window is not None and window < longest:
         return say(

@@ -10,9 +10,12 @@ import torch
 from transformers import DynamicCache
 
 from exactune.infer.attention import obstacle_to_sharing
-from exactune.render.attention import BY_BLOCKS, attend_by_blocks
+from exactune.render.attention import attend_by_blocks, goes_by_blocks
 from exactune.render.batch import additive
 from exactune.render.packing import shared
+
+LEAST = 8
+"""Shorter heads are read with each row, in the library's own attention."""
 
 __all__ = ["Head", "batches", "may_share", "read_head"]
 
@@ -64,9 +67,11 @@ def read_head(model: torch.nn.Module, prompts: Sequence[Sequence[int]], room: in
     """
     ordered = sorted(map(list, prompts))
     length = 0
-    if len(prompts) > 1 and may_share(model, max(map(len, prompts)) + room) and _sees_heads(model):
+    if len(prompts) > 1 and may_share(model, max(map(len, prompts)) + room):
+        attend_by_blocks(model)
         # Each row keeps a token of its own, from whose logits its answer begins.
-        length = min(shared(ordered[0], ordered[-1]), min(map(len, prompts)) - 1)
+        common = min(shared(ordered[0], ordered[-1]), min(map(len, prompts)) - 1)
+        length = common if common >= LEAST and goes_by_blocks(model) else 0
     cache = DynamicCache()
     if length:
         ids = torch.tensor([ordered[0][:length]], device=next(model.parameters()).device)
@@ -78,10 +83,3 @@ def may_share(model: torch.nn.Module, longest: int) -> bool:
     """Whether the model goes by positions alone where up to ``longest`` tokens are in its cache."""
     config = getattr(model, "config", None)
     return config is not None and obstacle_to_sharing(config.get_text_config(), longest) is None
-
-
-def _sees_heads(model: torch.nn.Module) -> bool:
-    """Whether the model's attention is one that we can give a head to."""
-    if model.config.get_text_config()._attn_implementation == "sdpa":
-        attend_by_blocks(model)
-    return bool(model.config.get_text_config()._attn_implementation == BY_BLOCKS)

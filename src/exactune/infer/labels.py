@@ -28,6 +28,8 @@ LEAST = 0.5
 """Share of the probability ahead that may wait for a later pass, where only the best label is asked for."""
 LOGITS = 2**26
 """Most logits held at a time: 256 MB in float32."""
+PLACES = 2**24
+"""Most pairs of a new node and one that was read, held at a time."""
 CALL = CostModel(pair=0.0).call
 """What a forward pass costs by itself, in tokens."""
 
@@ -46,6 +48,7 @@ class LabelTrie:
         label_edges: The same for each label, stop token included; int64 ``[labels, depths + 1]``.
         children: Nodes right below each node.
         runs: Each node and those below it, for as long as there is no choice.
+        choices: Most passes that going down takes.
     """
 
     token: torch.Tensor
@@ -57,20 +60,12 @@ class LabelTrie:
     label_edges: torch.Tensor
     children: Sequence[Sequence[int]]
     runs: Sequence[Sequence[int]]
+    choices: int
 
     @property
     def depths(self) -> int:
         """Levels of nodes."""
         return int(self.depth.max()) + 1
-
-    @property
-    def choices(self) -> int:
-        """Most passes that going down takes."""
-
-        def below(node: int) -> int:
-            return 1 + max(map(below, self.children[self.runs[node][-1]]), default=0)
-
-        return below(0)
 
     @classmethod
     def of(cls, labels: Sequence[Sequence[int]]) -> LabelTrie:
@@ -112,12 +107,14 @@ class LabelTrie:
         for node, way in enumerate(paths[1:], 1):
             children[way[-2]].append(node)
         runs: list[list[int]] = [[]] * len(paths)
+        passes = [1] * len(paths)
         for node in reversed(range(len(paths))):
             only = children[node] if edges[node + 1] - edges[node] == 1 else []
             runs[node] = [node, *(runs[only[0]] if only else [])]
+            passes[node] = passes[only[0]] if only else 1 + max((passes[child] for child in children[node]), default=0)
         return cls(
             token, depth, _padded(paths, -1),
-            edges, follows, _padded(along, none), _padded(whole, none), children, runs,
+            edges, follows, _padded(along, none), _padded(whole, none), children, runs, passes[0],
         )  # fmt: skip
 
 
@@ -149,14 +146,15 @@ class LabelScores:
         """Of each label, given that it is one of them."""
         top = self.logprobs[self.best]
         weights = [math.exp(value - top) for value in self.logprobs]
-        return tuple(weight / sum(weights) for weight in weights)
+        total = sum(weights)
+        return tuple(weight / total for weight in weights)
 
 
 @torch.inference_mode()
 def score_labels(
     model: torch.nn.Module,
     prompts: Sequence[Sequence[int]],
-    labels: Sequence[Sequence[int]],
+    trie: LabelTrie,
     *,
     batch_size: int = 32,
     tolerance: float = TOLERANCE,
@@ -167,7 +165,7 @@ def score_labels(
     Args:
         model: A causal language model whose attention goes by positions; it is put into evaluation mode for the call.
         prompts: Ids of each prompt.
-        labels: Ids of each label, its stop token included.
+        trie: The labels.
         batch_size: Prompts scored together, longest first.
         tolerance: Largest probability of what is left unread, as a share of that of the labels. The best label is exact
             at any; ``math.inf`` asks for nothing else.
@@ -176,7 +174,6 @@ def score_labels(
     Returns:
         One entry per prompt, in the order given.
     """
-    trie = LabelTrie.of(labels)
     was_training = model.training
     model.eval()
     found: list[LabelScores | None] = [None] * len(prompts)
@@ -239,8 +236,12 @@ class _Descent:
 
     def read(self, wanted: Sequence[Sequence[int]]) -> None:
         """Read some nodes after each prompt; the nodes above each were read before, or stand before it."""
-        for start in range(0, max(map(len, wanted)), self.width):
-            self._read([nodes[start : start + self.width] for nodes in wanted])
+        start = 0
+        while any(nodes[start:] for nodes in wanted):
+            # Whom each new node may see is looked up among all that were read.
+            width = max(1, min(self.width, PLACES // (len(wanted) * (self.read_nodes.shape[1] + 1))))
+            self._read([nodes[start : start + width] for nodes in wanted])
+            start += width
 
     def _read(self, wanted: Sequence[Sequence[int]]) -> None:
         trie, absent = self.trie, -2
@@ -274,8 +275,7 @@ class _Descent:
         while any(wanted):
             self.read([[node for start in row for node in trie.runs[start]] for row in wanted])
             ahead = [
-                [*(node for node in row if node not in taken),
-                 *(child for start in taken for child in trie.children[trie.runs[start][-1]])]
+                [*({*row} - {*taken}), *(child for start in taken for child in trie.children[trie.runs[start][-1]])]
                 for row, taken in zip(ahead, wanted, strict=True)
             ]  # fmt: skip
             masses = self._masses(ahead).tolist()

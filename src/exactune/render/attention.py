@@ -16,18 +16,23 @@ from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from exactune.render.packing import Tree
 
-__all__ = ["BY_BLOCKS", "Block", "attend_by_blocks", "blocks_of"]
+__all__ = ["BY_BLOCKS", "Block", "attend_by_blocks", "blocks_of", "goes_by_blocks"]
 
 BY_BLOCKS = "sdpa_by_blocks"
 """What transformers knows it by."""
 QUERIES = 96
 """In a block. Smaller blocks read fewer keys and make more calls; measured at 48, 96 and 160."""
+COPIES = 8
+"""How often the keys of a tree may be kept for its backward pass."""
+SCORES = 2**25
+"""Most scores held at a time, where no kernel of the library keeps them few: 128 MB in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,17 @@ def attend_by_blocks(model: torch.nn.Module) -> None:
     Elsewhere it attends as before. They are arguments of its forward pass: ``tree_blocks``, of :func:`blocks_of`, and
     ``shared_head``, a cache of batch 1.
     """
+    if model.config.get_text_config()._attn_implementation != "sdpa":
+        return
     AttentionInterface.register(BY_BLOCKS, _attention)
     AttentionMaskInterface.register(BY_BLOCKS, sdpa_mask)
     model.set_attn_implementation(BY_BLOCKS)
+
+
+def goes_by_blocks(model: torch.nn.Module) -> bool:
+    """Whether it does; for the model or what wraps it for several ranks."""
+    config = getattr(model, "module", model).config.get_text_config()
+    return bool(config._attn_implementation == BY_BLOCKS)
 
 
 def _attention(
@@ -77,33 +90,35 @@ def _attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     dropout: float = 0.0,
-    scaling: float = 1.0,
+    scaling: float | None = None,
     tree_blocks: Sequence[Block] | None = None,
     shared_head: DynamicCache | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """As transformers calls it: ``[batch, heads, time, size]`` -> ``[batch, time, heads, size]``."""
     if shared_head is not None:
-        layer = shared_head.layers[module.layer_idx]
-        return _beside_head(query, key, value, attention_mask, scaling, layer.keys[0], layer.values[0]), None
+        return _beside_head(query, key, value, attention_mask, scaling, shared_head.layers[module.layer_idx]), None
     if tree_blocks is None:
         return sdpa_attention_forward(  # type: ignore[no-any-return]
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
-    groups = query.shape[1] // key.shape[1]
+
+    def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, block: Block) -> torch.Tensor:
+        seen, known = (_repeated(states.index_select(2, block.keys), query.shape[1]) for states in (key, value))
+        return scaled_dot_product_attention(query, seen, known, attn_mask=block.mask, dropout_p=dropout, scale=scaling)
+
+    # Blocks of long rows keep many keys for the backward pass, which can as well be gathered again.
+    gathers_again = query.requires_grad and sum(len(block.keys) for block in tree_blocks) > COPIES * query.shape[2]
     parts = []
     for block in tree_blocks:
-        seen, known = (_repeated(states.index_select(2, block.keys), groups) for states in (key, value))
-        parts.append(
-            scaled_dot_product_attention(
-                query[:, :, block.queries], seen, known, attn_mask=block.mask, dropout_p=dropout, scale=scaling
-            )
-        )
+        inputs = (query[:, :, block.queries], key, value, block)
+        parts.append(checkpoint(attend, *inputs, use_reentrant=False) if gathers_again else attend(*inputs))
     return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
 
 
-def _repeated(states: torch.Tensor, groups: int) -> torch.Tensor:
+def _repeated(states: torch.Tensor, heads: int) -> torch.Tensor:
     """Keys or values for each query head."""
+    groups = heads // states.shape[1]
     return states if groups == 1 else states.repeat_interleave(groups, dim=1)
 
 
@@ -111,10 +126,9 @@ def _beside_head(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    mask: torch.Tensor,
-    scaling: float,
-    head_key: torch.Tensor,
-    head_value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scaling: float | None,
+    head: Any,
 ) -> torch.Tensor:
     """Each row's attention to a head that it sees all of, and to itself.
 
@@ -124,32 +138,37 @@ def _beside_head(
         value: The same shape.
         mask: Added to the scores of a row's own keys, ``[batch, 1, time, own]``.
         scaling: Of all scores.
-        head_key: ``[groups, length, size]``.
-        head_value: The same shape.
+        head: Its ``keys`` and ``values``, ``[1, groups, length, size]``.
 
     Returns:
         ``[batch, time, heads, size]``.
     """
     batch, heads, time, size = query.shape
-    groups = key.shape[1]
-    each = heads // groups
-    query = (query * scaling).view(batch, groups, each, time, size)
-    to_head = query.transpose(0, 1).reshape(groups, -1, size) @ head_key.transpose(1, 2)
-    to_own = query.reshape(batch, groups, each * time, size) @ key.transpose(2, 3)
-    to_own = (to_own.view(batch, groups, each, time, -1) + mask[:, :, None]).view(batch, groups, each * time, -1)
-    of_head, in_head = _read(to_head, head_value)
-    of_own, in_own = _read(to_own, value)
-    of_head = of_head.view(groups, batch, each, time, size).transpose(0, 1)
-    in_head = in_head.view(groups, batch, each, time, 1).transpose(0, 1)
-    share = (in_head - in_own.view(batch, groups, each, time, 1)).sigmoid().to(value.dtype)
-    of_own = of_own.view(batch, groups, each, time, size)
-    return (share * of_head + (1 - share) * of_own).permute(0, 3, 1, 2, 4).reshape(batch, time, heads, size)
+    groups, own = key.shape[1:3]
+    scaling = size**-0.5 if scaling is None else scaling
+    grouped = query.view(batch, groups, heads // groups, time, size)
+    width = max(1, SCORES // (batch * heads * (own + head.keys.shape[2])))
+    parts = []
+    for start in range(0, time, width):
+        part = grouped[:, :, :, start : start + width]
+        shape = part.shape[:-1]
+        to_head = part.transpose(0, 1).reshape(groups, -1, size) @ head.keys[0].transpose(1, 2)
+        of_head, in_head = (
+            found.view(shape[1], shape[0], *shape[2:], -1).transpose(0, 1)
+            for found in _read(to_head.float() * scaling, head.values[0])
+        )
+        to_own = (part.reshape(batch, groups, -1, size) @ key.transpose(2, 3)).float() * scaling
+        if mask is not None:
+            to_own = (to_own.view(*shape, own) + mask[:, :, None, start : start + width]).view(batch, groups, -1, own)
+        of_own, in_own = (found.view(*shape, -1) for found in _read(to_own, value))
+        share = (in_head - in_own).sigmoid().to(value.dtype)
+        parts.append(share * of_head + (1 - share) * of_own)
+    return torch.cat(parts, dim=3).permute(0, 3, 1, 2, 4).reshape(batch, time, heads, size)
 
 
 def _read(scores: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean of the values by their scores, and the logarithm of the scores' summed exponentials."""
-    scores = scores.float()
+    """Mean of the values by their scores, and the logarithm of the scores' summed exponentials; scores are used up."""
     top = scores.amax(-1, keepdim=True)
-    weights = (scores - top).exp()
+    weights = scores.sub_(top).exp_()
     total = weights.sum(-1, keepdim=True)
-    return weights.to(values.dtype) @ values / total.to(values.dtype), (top + total.log()).squeeze(-1)
+    return weights.to(values.dtype) @ values / total.to(values.dtype), top + total.log()

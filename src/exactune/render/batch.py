@@ -7,10 +7,11 @@ training rows stand together at the right edge, and logits are needed there only
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-from exactune.render.attention import blocks_of
+from exactune.render.attention import blocks_of, goes_by_blocks
 from exactune.render.packing import Tree
 from exactune.render.template import IGNORED
 
@@ -56,10 +57,13 @@ def answer_nll(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.
 
 def tree_nll(model: torch.nn.Module, tree: Tree) -> torch.Tensor:
     """The same sum over the rows of a tree (nats, scalar), with logits at the positions that predict answers only."""
-    # One row needs neither. Attention by blocks looks at the blocks, any other at the mask.
-    attention = {} if tree.is_path else {
-        "attention_mask": additive(tree.mask(), model), "tree_blocks": blocks_of(tree, _dtype(model)),
-    }  # fmt: skip
+    attention: dict[str, Any] = {}
+    if not tree.is_path and goes_by_blocks(model):
+        # A mask of four dimensions is handed on as it is; nobody looks at this one.
+        nothing = torch.zeros(1, 1, 1, 1, device=tree.end.device)
+        attention = {"attention_mask": nothing, "tree_blocks": blocks_of(tree, _dtype(model))}
+    elif not tree.is_path:
+        attention = {"attention_mask": additive(tree.mask(), model)}
     logits = model(
         input_ids=tree.input_ids[None], position_ids=tree.position_ids[None], use_cache=False,
         logits_to_keep=tree.source, **attention,

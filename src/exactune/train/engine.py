@@ -75,8 +75,7 @@ def _obstacles(model: torch.nn.Module, rows: Sequence[Encoded]) -> Iterator[Text
     attention = getattr(config, "_attn_implementation", None)
     if attention not in ATTENTIONS:
         yield say("attention of the kind {attention!r} takes no mask of ours", attention=attention)
-    if attention == "sdpa":
-        attend_by_blocks(model)
+    attend_by_blocks(model)
     difference = _difference(model, rows)
     # Not `>`: a difference that is no number is an obstacle, too.
     if not difference <= TOLERANCE.get(next(model.parameters()).dtype, TOLERANCE[torch.bfloat16]):
