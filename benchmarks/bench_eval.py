@@ -8,7 +8,7 @@ get the length of the longest right one. Results go into ``results/bench_eval.js
 Sides, taking turns:
 
 - ``generate``: ``transformers.generate``, greedy, batches of 16 in the order of the rows.
-- ``generate-sorted``: the same with rows sorted by length, batches of 64; the best setting found for it.
+- ``generate-sorted``: the same with rows sorted by length, batches of 64.
 - ``alone``: ours without sharing: sorted, finished rows leave.
 - ``ours``: and what all prompts begin with is read once.
 - ``labels``: the best label, as training's evaluations ask for it.
