@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
 import statistics
 import tempfile
 import time
@@ -33,7 +32,7 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 import exactune
-from bench_train import DATA, HERE, SHAPES, listed
+from bench_train import DATA, HERE, SHAPES, listed, publish
 from exactune.apply import load
 from exactune.bases import find_base
 from exactune.environment import versions
@@ -46,7 +45,6 @@ from exactune.render.template import Template
 from exactune.rundir import write_json, write_jsonl
 
 RESULT = HERE / "results" / "bench_eval.json"
-MARK = re.compile(r"(<!-- bench_eval -->\n).*?(<!-- /bench_eval -->)", re.DOTALL)
 BATCH = 64
 CLOSE = 1e-4
 """Rows whose two best tokens are nearer than this, somewhere in the answer, may differ by rounding."""
@@ -258,9 +256,7 @@ def main() -> None:
             key = (name, document["device"])
             documents = [one for one in documents if (one["model"], one["device"]) != key] + [document]
             write_json(RESULT, {"versions": versions(), "results": documents})
-    readme = HERE / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(MARK.sub(lambda match: match[1] + table(documents) + match[2], text), encoding="utf-8")
+    publish("bench_eval", table(documents))
 
 
 if __name__ == "__main__":

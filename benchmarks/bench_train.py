@@ -56,7 +56,6 @@ from exactune.types import Example, Message
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"
 RESULT = HERE / "results" / "bench_train.json"
-MARK = re.compile(r"(<!-- bench_train -->\n).*?(<!-- /bench_train -->)", re.DOTALL)
 MADE = re.compile(r"prefix-(\d+)-suffix-(\d+)")
 LORA = LoraSettings()
 TRAINING = TrainingConfig(num_epochs=1, learning_rate=1e-4)
@@ -221,6 +220,14 @@ def only(name: str, shape: str, device: str, side: str) -> int:
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
 
 
+def publish(mark: str, text: str) -> None:
+    """Put a table between its marks in the README."""
+    readme = HERE / "README.md"
+    place = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+    whole = readme.read_text(encoding="utf-8")
+    readme.write_text(place.sub(lambda match: match[1] + text + match[2], whole), encoding="utf-8")
+
+
 def main() -> None:
     """Measure and write down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -246,9 +253,7 @@ def main() -> None:
         key = (name, given.shape, document["device"])
         documents = [one for one in documents if (one["set"], one["shape"], one["device"]) != key] + [document]
         write_json(RESULT, {"versions": versions(), "results": documents})
-    readme = HERE / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(MARK.sub(lambda match: match[1] + table(documents) + match[2], text), encoding="utf-8")
+    publish("bench_train", table(documents))
 
 
 if __name__ == "__main__":

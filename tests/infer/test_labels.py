@@ -63,8 +63,8 @@ def one_by_one(model: PreTrainedModel, prompt: Sequence[int], label: Sequence[in
     return sum(float(logprobs[len(prompt) - 1 + place, token]) for place, token in enumerate(label))
 
 
-def compare(model: PreTrainedModel, prompts: list[list[int]], labels: list[list[int]], tolerance: float) -> int:
-    """How many labels were left out."""
+def assert_as_rows(model: PreTrainedModel, prompts: list[list[int]], labels: list[list[int]], tolerance: float) -> int:
+    """Labels score as rows of their own would; gives how many were left out."""
     left_out = 0
     for prompt, scores in zip(
         prompts, score_labels(model, prompts, LabelTrie.of(labels), batch_size=4, tolerance=tolerance), strict=True
@@ -86,7 +86,7 @@ def compare(model: PreTrainedModel, prompts: list[list[int]], labels: list[list[
 @pytest.mark.parametrize("is_taught", [False, True])
 @pytest.mark.parametrize("tolerance", [0.0, 1e-4, 0.01, 0.3, math.inf])
 def test_scores_are_those_of_each_label_as_a_row(is_taught: bool, tolerance: float, taught: PreTrainedModel) -> None:
-    left_out = compare(taught if is_taught else model(), prompts(), label_set(), tolerance)
+    left_out = assert_as_rows(taught if is_taught else model(), prompts(), label_set(), tolerance)
     assert left_out if tolerance >= 0.01 else tolerance or not left_out
 
 
@@ -100,7 +100,7 @@ def test_what_cannot_matter_is_not_read(taught: PreTrainedModel, monkeypatch: py
 
     plain = module._Descent._read
     monkeypatch.setattr(module._Descent, "_read", counted)
-    compare(taught, prompts(), label_set(), 0.01)
+    assert_as_rows(taught, prompts(), label_set(), 0.01)
     assert read < len(prompts()) * len(LabelTrie.of(label_set()).token) / 2
 
 
@@ -109,8 +109,8 @@ def test_however_few_logits_are_held_at_a_time(
     logits: int, taught: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOGITS", logits)
-    compare(model(), prompts(), label_set(), 0.01)
-    compare(taught, prompts(), label_set(), 0.01)
+    assert_as_rows(model(), prompts(), label_set(), 0.01)
+    assert_as_rows(taught, prompts(), label_set(), 0.01)
 
 
 def test_the_whole_trie_is_read_where_that_costs_less(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,12 +128,12 @@ def test_the_whole_trie_is_read_where_that_costs_less(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("given", [[[5]], [[5], [6]], [[5, 6], [5]], [[5, 6]] * 3], ids=str)
 def test_short_and_equal_prompts(given: list[list[int]]) -> None:
-    compare(model(), given, label_set(), 0.01)
+    assert_as_rows(model(), given, label_set(), 0.01)
 
 
 @pytest.mark.parametrize("labels", [[[STOP]], [[100, STOP]], [[100, 101, 102, STOP], [100, 101, STOP]]], ids=str)
 def test_small_sets(labels: list[list[int]]) -> None:
-    compare(model(), prompts(3), labels, 0.01)
+    assert_as_rows(model(), prompts(3), labels, 0.01)
 
 
 @pytest.mark.parametrize("places", [1, 200])
@@ -142,8 +142,8 @@ def test_however_few_places_are_looked_up_at_a_time(
 ) -> None:
     monkeypatch.setattr(module, "PLACES", places)
     monkeypatch.setattr("exactune.render.attention.SCORES", places)
-    compare(model(), prompts(), label_set(), 0.01)
-    compare(taught, prompts(), label_set(), 0.0)
+    assert_as_rows(model(), prompts(), label_set(), 0.01)
+    assert_as_rows(taught, prompts(), label_set(), 0.0)
 
 
 def test_labels_that_cannot_be_told_apart_are_refused() -> None:

@@ -15,6 +15,7 @@ from transformers import DynamicCache
 
 from exactune.infer.grammar import Grammar, Pen
 from exactune.infer.head import Head, batches, may_share, read_head
+from exactune.infer.model import evaluating
 from exactune.render.batch import answer_nll, collate, pad_prompts, tree_nll
 from exactune.render.packing import CostModel, cut, pack
 from exactune.render.template import Encoded, Template
@@ -112,10 +113,8 @@ def generate(
     Returns:
         One generation per prompt, in the order given.
     """
-    was_training = model.training
-    model.eval()
     answers: list[Generation | None] = [None] * len(prompts)
-    try:
+    with evaluating(model):
         head = read_head(model, prompts, max_new_tokens)
         # Padding between the tokens of a row is in the cache, too: at worst, every token of the batch has its own slot.
         longest = max(map(len, prompts), default=0) + max_new_tokens * batch_size
@@ -128,8 +127,6 @@ def generate(
                 text = template.decode(row.ids)
                 answers[index] = Generation(text, row.stopped, row.logprob, len(row.ids), row.forced)
             advance(len(batch))
-    finally:
-        model.train(was_training)
     return [answer for answer in answers if answer is not None]
 
 
@@ -201,12 +198,11 @@ def answer_loss(
     Every token of every row counts the same, as in training. Rows that share a prefix are computed together where the
     model's attention goes by positions.
     """
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
+    device = next(model.parameters()).device
     total = 0.0
     longest = max(map(len, rows), default=0)
     ids = [row.input_ids for row in rows]
-    try:
+    with evaluating(model):
         if may_share(model, longest):
             for run in cut(ids, CostModel(pair=0.0, budget=max(TREE, longest))):
                 tree = pack([(ids[index], len(rows[index].answer_ids)) for index in run])
@@ -217,6 +213,4 @@ def answer_loss(
                 padded = collate([ids[index] for index in batch], [rows[index].labels for index in batch])
                 total += float(answer_nll(model, {name: value.to(device) for name, value in padded.items()}))
                 advance(len(batch))
-    finally:
-        model.train(was_training)
     return total / max(sum(len(row.answer_ids) for row in rows), 1)

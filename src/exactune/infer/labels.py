@@ -17,6 +17,7 @@ import torch
 from transformers import DynamicCache
 
 from exactune.infer.head import Head, batches, read_head
+from exactune.infer.model import evaluating
 from exactune.render.batch import pad_prompts
 from exactune.render.packing import CostModel, pack
 
@@ -174,10 +175,8 @@ def score_labels(
     Returns:
         One entry per prompt, in the order given.
     """
-    was_training = model.training
-    model.eval()
     found: list[LabelScores | None] = [None] * len(prompts)
-    try:
+    with evaluating(model):
         head = read_head(model, prompts, trie.depths)
         for batch in batches([len(prompt) for prompt in prompts], batch_size):
             for index, scores in zip(
@@ -185,8 +184,6 @@ def score_labels(
             ):
                 found[index] = scores
             advance(len(batch))
-    finally:
-        model.train(was_training)
     return [scores for scores in found if scores is not None]
 
 

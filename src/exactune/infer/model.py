@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from exactune.language import say
 from exactune.render.hub import hub_options
 from exactune.render.template import Template, model_not_loaded
 
-__all__ = ["context_length", "default_device", "describe_device", "load_base", "pin", "weights_digest"]
+__all__ = ["context_length", "default_device", "describe_device", "evaluating", "load_base", "pin", "weights_digest"]
 
 
 def default_device() -> torch.device:
@@ -123,3 +125,14 @@ def weights_digest(base: Base) -> dict[str, Any]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode for the block."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

@@ -37,15 +37,17 @@ def choose_constraint(
         return None
     if isinstance(task, ClassificationTask):
         return {"labels": _label_answers(task, answers)}
-    grammar = answer_grammar(task, answers) if setting is True else None
-    if setting is True and grammar is None:
+    if setting == "auto":
+        return None
+    grammar = answer_grammar(task, answers)
+    if grammar is None:
         raise ConfigError(
             say(
                 "`constrain: true`: there is nothing to hold answers of a {type} task to. Use `auto` or `false`.",
                 type=task.type,
             )
         )
-    return None if grammar is None else {"grammar": grammar}
+    return {"grammar": grammar}
 
 
 def _label_answers(task: ClassificationTask, answers: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ import torch
 from exactune.config import TrainingConfig
 from exactune.errors import ConfigError
 from exactune.infer.attention import obstacle_to_sharing
+from exactune.infer.model import evaluating
 from exactune.language import Text, say
 from exactune.render.attention import BY_BLOCKS, attend_by_blocks
 from exactune.render.packing import CostModel
@@ -90,15 +91,11 @@ def _difference(model: torch.nn.Module, rows: Sequence[Encoded]) -> float:
     """Relative difference between the loss of two rows in a tree and in a padded batch."""
     device = next(model.parameters()).device
     pair = _probe(rows)
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         everything = CostModel(pair=0.0, budget=2**31)
         (tree,) = trees(everything)(pair)
         (batch,) = padded(2)(pair)
         together, apart = tree.nll(model, device), batch.nll(model, device)
-    finally:
-        model.train(was_training)
     return float((together - apart).abs() / apart.abs().clamp(min=1e-6))
 
 
