@@ -231,7 +231,8 @@ def _findings(
     limit = min(config.training.max_seq_length, context_length(base) or config.training.max_seq_length)
     # Rows that do not fit can never be used, so they are found whatever is ignored.
     ignored = [code for code in config.check.ignore if code.upper() != "D501"]
-    return check_dataset(Dataset(loaded.splits, loaded.findings, token_probe(template, ids, limit)), ignored)
+    probe = token_probe(template, ids, limit)
+    return check_dataset(Dataset(loaded.splits, loaded.findings, probe, config.task), ignored)
 
 
 def token_probe(template: Template, ids: Mapping[str, tuple[Encoded, ...]], limit: int) -> Callable[[Example], Probe]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,87 +18,20 @@ from exactune.errors import ConfigError, DataError
 from exactune.rules import Finding, Rule, Severity
 from exactune.types import Example, Location, Message, Splits
 
+from cases import Case, dataset, labelled, rows
+
 SECTIONS = ("What it does:", "Why it matters:", "Example:", "Fix:")
-Pairs = list[tuple[str, str]]
-
-
-def rows(file: str, pairs: Pairs, system: str = "") -> tuple[Example, ...]:
-    return tuple(
-        Example(
-            f"{file}:{line}",
-            (Message("system", system), Message("user", text)),
-            answer,
-            Location(file, line),
-            "text_label",
-        )
-        for line, (text, answer) in enumerate(pairs, 1)
-    )
-
-
-def dataset(train: Pairs, eval: Pairs = (), test: Pairs = ()) -> Dataset:  # type: ignore[assignment]
-    return Dataset(Splits(rows("train", train), rows("eval", eval), rows("test", test)))
-
-
-def labelled(number: int = 120) -> Pairs:
-    return [(f"text {n}", "ab"[n % 2]) for n in range(number)]
-
+CASES: dict[str, Case] = {
+    code: case
+    for path in sorted(Path(__file__).parent.glob("cases_*.py"))
+    for code, case in importlib.import_module(path.stem).CASES.items()
+}
 
 CLEAN = replace(
     dataset(labelled(), [("new 1", "a"), ("new 2", "b")], [("new 3", "a")]),
     tokens=lambda example: Probe(10, 10, example.answer),
 )
 
-
-def loaded(*lines: str) -> Callable[[Path], Dataset]:
-    def build(folder: Path) -> Dataset:
-        path = folder / "train.jsonl"
-        path.write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
-        found = load_paths([str(path)])
-        return Dataset(found.splits, found.findings)
-
-    return build
-
-
-def fixed(bad: Dataset) -> Callable[[Path], Dataset]:
-    return lambda _: bad
-
-
-def turns(*roles: str) -> str:
-    return json.dumps({"messages": [{"role": role, "content": "x"} for role in roles]})
-
-
-GOOD_ROW = '{"text": "x", "label": "y"}'
-BAD: dict[str, tuple[Callable[[Path], Dataset], list[int | None]]] = {
-    "D101": (loaded(GOOD_ROW, "{", GOOD_ROW, '{"a": NaN}'), [2, 4]),
-    "D102": (loaded(GOOD_ROW, '{"x": 1}'), [2]),
-    "D103": (loaded(turns("assistant", "user", "assistant"), GOOD_ROW), [1]),
-    "D104": (loaded(GOOD_ROW, turns("user")), [2]),
-    "D105": (loaded(GOOD_ROW, '{"text": "x", "label": " "}'), [2]),
-    "D106": (loaded('{"text": "", "label": "y"}', GOOD_ROW), [1]),
-    "D107": (loaded(GOOD_ROW, '{"text": "caf\udce9", "label": "y"}'), [2]),
-    "D108": (loaded(GOOD_ROW, '{"text": "x", "lab'), [2]),
-    "D109": (loaded('{"text": "x", "label": "y", "label": "z"}', GOOD_ROW), [1]),
-    "D201": (fixed(dataset([("好吃", "a"), ("x", "b"), ("好吃！", "a")])), [3]),
-    "D203": (fixed(dataset([("好吃", "a"), ("x", "b"), ("好吃", "b")])), [3]),
-    "D205": (fixed(dataset([("x", "a"), ("好吃", "a")], [("y", "a")], [("好吃。", "b")])), [2]),
-    "D301": (fixed(dataset([("x", "a"), ("y", "a")])), [None]),
-    "D302": (fixed(dataset(labelled(), [("new", "a"), ("newer", "c")])), [2]),
-    "D401": (fixed(dataset([*[(str(n), '{"a": 1}') for n in range(9)], ("x", '{"a": 1')])), [10]),
-    "D501": (
-        fixed(replace(dataset([("x", "a"), ("long", "b")]), tokens=lambda e: Probe(len(e.input), 3, e.answer))),
-        [2],
-    ),
-    "D505": (fixed(replace(dataset([("x", "a"), ("y", "B")]), tokens=lambda e: Probe(1, 3, e.answer.lower()))), [2]),
-    "D506": (
-        fixed(
-            replace(
-                dataset([("x", "a"), ("y", "B")]), tokens=lambda e: Probe(1, 3, e.answer, ("<s>",) * (e.input == "y"))
-            )
-        ),
-        [2],
-    ),
-    "D702": (fixed(dataset(labelled(99))), [None]),
-}
 
 by_code = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 
@@ -109,7 +43,7 @@ def found_by(code: str, subject: Dataset) -> list[Finding]:
 def test_codes_and_names_are_unique() -> None:
     assert len({rule.code for rule in RULES}) == len({rule.name for rule in RULES}) == len(RULES)
     assert all(re.fullmatch(r"D\d{3}", rule.code) and re.fullmatch(r"[a-z]+(-[a-z]+)+", rule.name) for rule in RULES)
-    assert set(BAD) == {rule.code for rule in RULES}
+    assert set(CASES) == {rule.code for rule in RULES}
 
 
 @by_code
@@ -123,13 +57,17 @@ def test_docstrings_have_their_sections_in_order(rule: Rule[Dataset]) -> None:
 
 
 @by_code
-def test_fires_on_bad_data(rule: Rule[Dataset], tmp_path: Path) -> None:
-    build, lines = BAD[rule.code]
-    (finding,) = found_by(rule.code, build(tmp_path))
-    assert [place.line for place in finding.locations] == lines
+def test_fires_on_its_example_and_not_on_the_mended_one(rule: Rule[Dataset], tmp_path: Path) -> None:
+    case = CASES[rule.code]
+    bad = case.bad(tmp_path)
+    before = copy.deepcopy(bad.splits)
+    (finding,) = found_by(rule.code, bad)
+    assert [place.line for place in finding.locations] == case.lines
     assert (finding.name, finding.severity, finding.fix) == (rule.name, rule.severity, rule.fix)
     assert finding.message
     json.dumps(finding.to_json(), allow_nan=False)
+    assert bad.splits == before
+    assert not found_by(rule.code, case.fixed(tmp_path))
 
 
 @by_code

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from exactune.config import TaskConfig
 from exactune.data.expand import expand
 from exactune.data.normalise import normalise
-from exactune.errors import DataError
+from exactune.errors import ConfigError, DataError
 from exactune.language import say
 from exactune.rules import Finding, Severity
+from exactune.tasks import Task
+from exactune.tasks.infer import infer_task
 from exactune.types import Example, Location, Splits
 
 __all__ = ["Dataset", "Probe", "drop_located"]
@@ -44,11 +47,21 @@ class Dataset:
         splits: The usable examples.
         rejected: What loading found: why other rows are not among them, and files that are not UTF-8.
         tokens: Looks at a row with the run's tokenizer; without it token rules find nothing.
+        declared: What the config says of the task.
     """
 
     splits: Splits
     rejected: tuple[Finding, ...] = ()
     tokens: Callable[[Example], Probe] | None = None
+    declared: TaskConfig = field(default_factory=TaskConfig)
+
+    @cached_property
+    def task(self) -> Task | None:
+        """The task as ``train`` would infer it; ``None`` without training rows, or where they contradict the config."""
+        try:
+            return infer_task(self.declared, self.splits.train)
+        except ConfigError:
+            return None
 
     @cached_property
     def named_splits(self) -> tuple[tuple[str, tuple[Example, ...]], ...]:
