@@ -14,6 +14,8 @@ Sides:
 - ``plain``: ours, padded batches of 4 without checkpointing, logits at answer tokens only.
 - ``tree-dense``: ours, shared prefixes computed once, attention over all pairs of a tree.
 - ``tree``: and attention by blocks, as ``training.engine: auto`` does it.
+- ``ms-swift``, ``ms-swift-no-checkpointing``: with ``--swift PYTHON``, the Python of an environment with ms-swift; see
+  ``swift_side.py``. Its chat template writes one token more, a line break behind each answer.
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ TRAINING = TrainingConfig(num_epochs=1, learning_rate=1e-4)
 STEP = 16
 SETS = ("banking77", "banking77-listed", "cluener", "twlaw")
 SIDES = ("trl", "trl-no-checkpointing", "trl-one-batch", "plain", "tree-dense", "tree")
+SWIFT = {"ms-swift": "true", "ms-swift-no-checkpointing": "false"}
 SHAPES = {
     "41m": {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 8,
             "num_key_value_heads": 4, "head_dim": 64, "vocab_size": 32000},
@@ -156,13 +159,48 @@ def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folde
     return SFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, callbacks=[clock])
 
 
-def measure(name: str, shape: str, device: str, pairs: int, steps: int, sides: Sequence[str]) -> dict[str, Any]:
+def by_swift(python: str, side: str, name: str, shape: str, count: int) -> dict[str, Any]:
+    """What ``swift_side.py`` says of the same rows and the same shape; its rows are checked to have the same tokens."""
+    rows = listed(name, count)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        tokenizer = Template.load(find_base("mini")).tokenizer
+        model_of(shape, "cpu").unload().save_pretrained(place / "model")
+        tokenizer.save_pretrained(place / "model")
+        with (place / "rows.jsonl").open("w", encoding="utf-8") as stream:
+            for row in rows:
+                turns = [*row.prompt, Message("assistant", row.answer)]
+                messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+                stream.write(json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
+        command = [python, str(HERE / "swift_side.py"), str(place / "model"), str(place / "rows.jsonl"), str(place)]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        output = subprocess.run(
+            [*command, "--gradient_checkpointing", SWIFT[side]],
+            check=True, capture_output=True, text=True, env={**environment, "CUDA_VISIBLE_DEVICES": ""},
+        ).stdout  # fmt: skip
+    found: dict[str, Any] = json.loads(output.strip().rpartition("\n")[2])
+    line_break = tokenizer("\n", add_special_tokens=False)["input_ids"]
+    ours = sorted([*row.input_ids, *line_break] for row in rows_of(name, count))
+    if sorted(found["tokens"]) != ours:
+        raise SystemExit(f"{side}: its rows have other tokens than ours")
+    return found
+
+
+def measure(
+    name: str, shape: str, device: str, pairs: int, steps: int, sides: Sequence[str], swift: str = ""
+) -> dict[str, Any]:
     """All sides on one set, taking turns."""
     rows = rows_of(name, steps * STEP)
     found: dict[str, list[float]] = {side: [] for side in sides}
+    peaks: dict[str, int] = {}
     for _ in range(pairs):
         for side in sides:
-            found[side].append(seconds_per_step(side, model_of(shape, device), rows))
+            if side in SWIFT:
+                said = by_swift(swift, side, name, shape, len(rows))
+                found[side].append(statistics.median(said["seconds"]))
+                peaks[side] = max(peaks.get(side, 0), said["peak_bytes"])
+            else:
+                found[side].append(seconds_per_step(side, model_of(shape, device), rows))
     lengths = [len(row) for row in rows]
     cutter, _ = choose_engine(model_of(shape, device), rows, TRAINING)
     packed = [len(part.inputs) for part in cutter(list(enumerate(rows[:STEP])))]  # type: ignore[arg-type]
@@ -179,7 +217,7 @@ def measure(name: str, shape: str, device: str, pairs: int, steps: int, sides: S
             "seconds_per_step": statistics.median(seconds), "lowest": min(seconds), "highest": max(seconds),
             "rows_per_second": STEP / statistics.median(seconds), "times_stock": statistics.median(ratios),
             "times_stock_lowest": min(ratios), "times_stock_highest": max(ratios),
-            "peak_bytes": peak(name, shape, device, side),
+            "peak_bytes": peaks.get(side) or peak(name, shape, device, side),
         }  # fmt: skip
     return document
 
@@ -237,10 +275,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4, help="optimizer steps in a round, the first to warm up")
     parser.add_argument("--shape", choices=SHAPES, default="41m")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--swift", default="", metavar="PYTHON", help="of an environment with ms-swift")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if "trl" not in given.sides:
         parser.error("--sides: the others are measured by `trl`")
+    if not given.swift and set(given.sides) & set(SWIFT):
+        parser.error("--sides: ms-swift needs --swift")
     if not DATA.is_dir():
         raise SystemExit(f"the development data are not here: {DATA}")
     if given.only:
@@ -248,7 +289,7 @@ def main() -> None:
         return
     documents = json.loads(RESULT.read_text(encoding="utf-8"))["results"] if RESULT.is_file() else []
     for name in given.sets:
-        document = measure(name, given.shape, given.device, given.pairs, given.steps, given.sides)
+        document = measure(name, given.shape, given.device, given.pairs, given.steps, given.sides, given.swift)
         print(json.dumps(document, indent=1), flush=True)
         key = (name, given.shape, document["device"])
         documents = [one for one in documents if (one["set"], one["shape"], one["device"]) != key] + [document]
