@@ -10,7 +10,7 @@ import torch
 from grammar_cases import CASES, STRINGS, closed, written
 
 from exactune.errors import ModelError
-from exactune.infer import engine
+from exactune.infer import engine, head
 from exactune.infer.engine import generate
 from exactune.infer.grammar import Grammar
 from exactune.render.template import Template
@@ -80,7 +80,7 @@ def plain(model: torch.nn.Module, template: Template, prompt: list[int], grammar
 @pytest.mark.parametrize("reads", ["what pays", "all", "one token"])
 def test_answers_equal_those_of_plain_masking(model, template, monkeypatch, name: str, reads: str) -> None:
     if reads == "all":
-        monkeypatch.setattr(engine, "CALL", 10**6)
+        monkeypatch.setattr(head, "CALL", 10**6)
     if reads == "one token":
         monkeypatch.setattr(engine, "may_share", lambda *_: False)
     task, answers, *_ = CASES[name]

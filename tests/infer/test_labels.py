@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from exactune.infer import head
 from exactune.infer import labels as module
 from exactune.infer.labels import LabelTrie, score_labels
 from exactune.render.batch import answer_nll, collate
@@ -27,7 +28,7 @@ def model() -> PreTrainedModel:
 @pytest.fixture(autouse=True)
 def by_levels(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few the labels."""
-    monkeypatch.setattr(module, "CALL", 0.0)
+    monkeypatch.setattr(head, "CALL", 0)
 
 
 @pytest.fixture(scope="module")

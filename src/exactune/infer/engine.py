@@ -14,7 +14,7 @@ import torch
 from transformers import DynamicCache
 
 from exactune.infer.grammar import Grammar, Pen
-from exactune.infer.head import Head, batches, may_share, read_head
+from exactune.infer.head import Head, batches, may_share, read_head, width_of
 from exactune.infer.model import evaluating
 from exactune.render.batch import answer_nll, collate, pad_prompts, tree_nll
 from exactune.render.packing import CostModel, cut, pack
@@ -25,10 +25,6 @@ __all__ = ["answer_loss", "generate"]
 
 TREE = 2048
 """Most tokens of a tree, unless a row is longer."""
-CALL = 64
-"""What a forward pass costs by itself, in tokens;"""
-CALL_OF_DEVICE = 1024
-"""and on a GPU, which a few tokens do not fill. Both only decide how fast the same answers are there."""
 
 
 @dataclass(slots=True)
@@ -175,14 +171,8 @@ def _decode_batch(
             writing = [writing[slot] for slot in keep]
             mask, positions = mask[slots], positions[slots]
         last = positions[:, -1:]
-        width = _width([len(row.ids) - row.read for row in writing], device) if skips else 1
+        width = width_of([len(row.ids) - row.read for row in writing], device) if skips else 1
         feed = [row.next(width) for row in writing]
-
-
-def _width(waiting: Sequence[int], device: torch.device) -> int:
-    """How many tokens of a row to read at a time: what reads most for its cost, of which padding is part."""
-    call = CALL if device.type == "cpu" else CALL_OF_DEVICE
-    return max(set(waiting), key=lambda width: sum(min(row, width) for row in waiting) / (call + width * len(waiting)))
 
 
 @torch.inference_mode()

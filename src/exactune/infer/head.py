@@ -14,10 +14,30 @@ from exactune.render.attention import attend_by_blocks, goes_by_blocks
 from exactune.render.batch import additive
 from exactune.render.packing import shared
 
+__all__ = ["Head", "batches", "call_cost", "may_share", "read_head", "width_of"]
+
 LEAST = 8
 """Shorter heads are read with each row, in the library's own attention."""
+CALL = 64
+"""What a forward pass costs by itself, in tokens;"""
+CALL_OF_DEVICE = 1024
+"""and on a GPU, which a few tokens do not fill. Both only decide how fast the same answers are there."""
 
-__all__ = ["Head", "batches", "may_share", "read_head"]
+
+def call_cost(device: torch.device) -> int:
+    """What a forward pass costs by itself, in tokens."""
+    return CALL if device.type == "cpu" else CALL_OF_DEVICE
+
+
+def width_of(waiting: Sequence[int], device: torch.device) -> int:
+    """How many tokens of a row to read at a time: what reads most for its cost, of which padding is part.
+
+    Args:
+        waiting: How many tokens each row has to read, at least one of them any.
+        device: Of the model.
+    """
+    call = call_cost(device)
+    return max(set(waiting), key=lambda width: sum(min(row, width) for row in waiting) / (call + width * len(waiting)))
 
 
 def batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

@@ -16,10 +16,10 @@ from itertools import pairwise
 import torch
 from transformers import DynamicCache
 
-from exactune.infer.head import Head, batches, read_head
+from exactune.infer.head import Head, batches, call_cost, read_head, width_of
 from exactune.infer.model import evaluating
 from exactune.render.batch import pad_prompts
-from exactune.render.packing import CostModel, pack
+from exactune.render.packing import pack
 
 __all__ = ["TOLERANCE", "LabelScores", "LabelTrie", "score_labels"]
 
@@ -29,10 +29,10 @@ LEAST = 0.5
 """Share of the probability ahead that may wait for a later pass, where only the best label is asked for."""
 LOGITS = 2**26
 """Most logits held at a time: 256 MB in float32."""
+ABSENT = -2
+"""Stands for no node."""
 PLACES = 2**24
 """Most pairs of a new node and one that was read, held at a time."""
-CALL = CostModel(pair=0.0).call
-"""What a forward pass costs by itself, in tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +191,15 @@ def _score(
     model: torch.nn.Module, prompts: Sequence[Sequence[int]], head: Head, trie: LabelTrie, tolerance: float
 ) -> list[LabelScores]:
     descent = _Descent(model, prompts, head, trie)
-    nodes = len(trie.token)
-    if not tolerance or CALL + len(prompts) * nodes <= trie.choices * CALL + 2 * len(prompts) * trie.depths:
+    nodes, call = len(trie.token), call_cost(descent.device)
+    if not tolerance or call + len(prompts) * nodes <= trie.choices * call + 2 * len(prompts) * trie.depths:
         # Depth first, so what is above a node is read before it.
-        descent.read([[*range(nodes)] for _ in prompts])
+        descent.read([[*range(1, nodes)] for _ in prompts])
     else:
         descent.go_down(tolerance)
     return [
-        LabelScores(tuple(row), max(range(len(row)), key=row.__getitem__)) for row in descent.label_logprobs().tolist()
+        LabelScores(tuple(row), max(range(len(row)), key=row.__getitem__))
+        for row in descent.label_logprobs(descent.edge_logprobs).tolist()
     ]
 
 
@@ -209,27 +210,30 @@ class _Descent:
         width: Most nodes read at a time after each prompt.
         edge_logprobs: Of each edge after each prompt, -inf where its node was not read, and a column of zeros for the
             padding of paths; float32 ``[prompts, edges + 1]``.
+        rows: The prompts whose nodes are still being read; all else below is about these.
+        seen: Which of their own tokens are no padding, int64 ``[rows, own]``.
+        read_nodes: int64 ``[rows, read]``, padded with -2.
     """
 
     def __init__(self, model: torch.nn.Module, prompts: Sequence[Sequence[int]], head: Head, trie: LabelTrie) -> None:
         self.model, self.trie, self.device = model, trie, next(model.parameters()).device
         vocabulary = model.config.get_text_config().vocab_size
         self.width = max(1, LOGITS // (len(prompts) * vocabulary))
-        # The last token is node 0.
-        self.last = torch.tensor([prompt[-1] for prompt in prompts])[:, None]
         self.lengths = torch.tensor([len(prompt) for prompt in prompts])[:, None]
         self.edge_logprobs = torch.full((len(prompts), len(trie.follows) + 1), -math.inf)
         self.edge_logprobs[:, -1] = 0
+        self.rows = torch.arange(len(prompts))
         self.read_nodes = torch.empty(len(prompts), 0, dtype=torch.long)
         self.head, self.cache = head, DynamicCache()
-        batch = pad_prompts([prompt[head.length : -1] for prompt in prompts])
+        batch = pad_prompts([prompt[head.length :] for prompt in prompts])
         self.seen = batch["attention_mask"]
-        if batch["input_ids"].shape[1]:
-            self.model(
-                input_ids=batch["input_ids"].to(self.device), past_key_values=self.cache, use_cache=True,
-                position_ids=(batch["position_ids"] + head.length).to(self.device), logits_to_keep=1,
-                **head.mask(model, self.seen.to(self.device), batch["input_ids"].shape[1]),
-            )  # fmt: skip
+        # The last token of a prompt is node 0.
+        logits = self.model(
+            input_ids=batch["input_ids"].to(self.device), past_key_values=self.cache, use_cache=True,
+            position_ids=(batch["position_ids"] + head.length).to(self.device), logits_to_keep=1,
+            **head.mask(model, self.seen.to(self.device), batch["input_ids"].shape[1]),
+        ).logits  # fmt: skip
+        self._keep(logits, torch.zeros(len(prompts), 1, dtype=torch.long))
 
     def read(self, wanted: Sequence[Sequence[int]]) -> None:
         """Read some nodes after each prompt; the nodes above each were read before, or stand before it."""
@@ -241,62 +245,80 @@ class _Descent:
             start += width
 
     def _read(self, wanted: Sequence[Sequence[int]]) -> None:
-        trie, absent = self.trie, -2
-        nodes = _padded(wanted, absent)
-        # Where there is nothing to read, node 0 is read again, in a place that nobody looks at.
+        trie = self.trie
+        nodes = _padded(wanted, ABSENT)
+        # Where there is nothing to read, some token is read in a place that nobody looks at.
         known = nodes.clamp(min=0)
-        ids = torch.where(known == 0, self.last, trie.token[known])
         self.read_nodes = torch.cat([self.read_nodes, nodes], dim=1)
         # A node is above another if it is what that one's path has at its depth.
         level = trie.depth[self.read_nodes.clamp(min=0)][:, None].expand(-1, nodes.shape[1], -1)
         above = trie.ancestors[known].gather(2, level) == self.read_nodes[:, None]
         mask = torch.cat([self.seen.bool()[:, None].expand(-1, nodes.shape[1], -1), above], dim=2)[:, None]
         logits = self.model(
-            input_ids=ids.to(self.device), position_ids=(self.lengths - 1 + trie.depth[known]).to(self.device),
-            past_key_values=self.cache, use_cache=True, **self.head.given(self.model, mask.to(self.device)),
-        ).logits.float()  # fmt: skip
-        normaliser = logits.logsumexp(-1)
+            input_ids=trie.token[known].clamp(min=0).to(self.device), use_cache=True, past_key_values=self.cache,
+            position_ids=(self.lengths - 1 + trie.depth[known]).to(self.device),
+            **self.head.given(self.model, mask.to(self.device)),
+        ).logits  # fmt: skip
+        self._keep(logits, nodes)
+
+    def _keep(self, logits: torch.Tensor, nodes: torch.Tensor) -> None:
+        """Note the edges that leave some nodes; logits are ``[rows, nodes, vocabulary]``."""
+        trie = self.trie
         row, place = (nodes >= 0).nonzero(as_tuple=True)
+        of_nodes = logits[row, place].float()
         first, stop = trie.edges[nodes[row, place]], trie.edges[nodes[row, place] + 1]
         which = torch.arange(len(row)).repeat_interleave(stop - first)
         begins = (stop - first).cumsum(0) - (stop - first)
         edge = first[which] + torch.arange(len(which)) - begins[which]
-        row, place = row[which], place[which]
-        self.edge_logprobs[row, edge] = (logits[row, place, trie.follows[edge]] - normaliser[row, place]).cpu()
+        logprobs = of_nodes[which, trie.follows[edge]] - of_nodes.logsumexp(-1)[which]
+        self.edge_logprobs[self.rows[row[which]], edge] = logprobs.cpu()
 
     def go_down(self, tolerance: float) -> None:
         """Read the trie from its root, the most probable branches first, for as long as the others matter."""
         trie = self.trie
-        ahead: list[list[int]] = [[0] for _ in self.last]  # not read yet, right below what was
-        wanted = ahead
-        while any(wanted):
-            self.read([[node for start in row for node in trie.runs[start]] for row in wanted])
+        ahead: list[list[int]] = [[*trie.children[0]] for _ in self.rows]  # not read yet, right below what was
+        while True:
+            wanted = self._wanted(ahead, tolerance)
+            going = [slot for slot, nodes in enumerate(wanted) if nodes]
+            if not going:
+                return
+            if len(going) < len(wanted):
+                # As in free answers, the slots of those that are done would cost as much as the others.
+                self._leave_to(torch.tensor(going))
+                ahead, wanted = [ahead[slot] for slot in going], [wanted[slot] for slot in going]
+            runs = [[node for start in row for node in trie.runs[start]] for row in wanted]
+            width = width_of([*map(len, runs)], self.device)
+            runs = [row[:width] for row in runs]
+            self.read(runs)
             ahead = [
-                [*({*row} - {*taken}), *(child for start in taken for child in trie.children[trie.runs[start][-1]])]
-                for row, taken in zip(ahead, wanted, strict=True)
+                [node for node in (*row, *(child for above in taken for child in trie.children[above]))
+                 if node not in taken]
+                for row, taken in zip(ahead, map(dict.fromkeys, runs), strict=True)
             ]  # fmt: skip
-            masses = self._masses(ahead).tolist()
-            labels = self.label_logprobs().double().exp()
-            best, total = labels.amax(1).tolist(), labels.sum(1).tolist()
-            wanted = [
-                _next(nodes, mass, *known, tolerance)
-                for nodes, mass, known in zip(ahead, masses, zip(best, total, strict=True), strict=True)
-            ]
 
-    def _masses(self, wanted: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Probability of some nodes whose parents were read, 0 for padding; float64 ``[prompts, nodes]``."""
-        nodes = _padded(wanted, -1)
-        prompts = torch.arange(len(nodes))[:, None, None]
-        logprobs = self.edge_logprobs[prompts, self.trie.node_edges[nodes]].sum(-1)
-        return logprobs.double().exp().masked_fill(nodes < 0, 0.0)
+    def _wanted(self, ahead: Sequence[Sequence[int]], tolerance: float) -> list[list[int]]:
+        """The nodes to read next after each prompt, of those ahead; none where the rest may do."""
+        nodes = _padded(ahead, ABSENT)
+        logprobs = self.edge_logprobs[self.rows]
+        way = logprobs[torch.arange(len(nodes))[:, None, None], self.trie.node_edges[nodes]].sum(-1)
+        masses = way.double().exp().masked_fill(nodes < 0, 0.0).tolist()
+        labels = self.label_logprobs(logprobs).double().exp()
+        known = zip(labels.amax(1).tolist(), labels.sum(1).tolist(), strict=True)
+        return [_next(row, mass, *found, tolerance) for row, mass, found in zip(ahead, masses, known, strict=True)]
 
-    def label_logprobs(self) -> torch.Tensor:
-        """float32 ``[prompts, labels]``."""
-        return self.edge_logprobs[:, self.trie.label_edges].sum(-1)
+    def _leave_to(self, slots: torch.Tensor) -> None:
+        """Go on with some of the rows."""
+        self.cache.batch_select_indices(slots.to(self.device))
+        self.rows, self.lengths, self.seen = self.rows[slots], self.lengths[slots], self.seen[slots]
+        self.read_nodes = self.read_nodes[slots]
+
+    def label_logprobs(self, edge_logprobs: torch.Tensor) -> torch.Tensor:
+        """From those of edges ``[rows, edges + 1]``, float32 ``[rows, labels]``."""
+        return edge_logprobs[:, self.trie.label_edges].sum(-1)
 
 
 def _next(nodes: Sequence[int], mass: Sequence[float], best: float, total: float, tolerance: float) -> list[int]:
-    """The nodes to read next, rising: enough of the most probable ones that the rest may do; none at the end.
+    """The nodes to read next: as many of the most probable ones as it takes for the rest to do; none at the end.
 
     Args:
         nodes: Those ahead.
@@ -316,4 +338,4 @@ def _next(nodes: Sequence[int], mass: Sequence[float], best: float, total: float
             break
         taken.append(node)
         rest -= value
-    return sorted(taken)
+    return taken
