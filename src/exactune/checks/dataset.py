@@ -9,6 +9,7 @@ from functools import cached_property
 
 from exactune.config import TaskConfig
 from exactune.data.digests import Keys, keys_of
+from exactune.data.near import Near, near_pairs
 from exactune.errors import ConfigError, DataError
 from exactune.language import say
 from exactune.rules import Finding, Severity
@@ -72,6 +73,11 @@ class Dataset:
         """Split -> what its rows ask and answer; a training chat's earlier turns where another split could hold them."""
         held = bool(self.splits.eval or self.splits.test)
         return {name: keys_of(rows, turns_too=held and name == "train") for name, rows in self.named_splits}
+
+    @cached_property
+    def near(self) -> Near:
+        """Rows that are nearly the same as another one."""
+        return near_pairs(self.named_splits, self.keys)
 
     @cached_property
     def probes(self) -> tuple[tuple[Example, Probe], ...]:

@@ -20,7 +20,7 @@ from exactune.data.expand import learns_history
 from exactune.data.normalise import normalise
 from exactune.types import Example
 
-__all__ = ["Digests", "Keys", "earliest", "keys_of", "meaning"]
+__all__ = ["Digests", "Keys", "digest", "earliest", "keys_of", "meaning"]
 
 Digests = NDArray[np.uint64]
 """``uint64 [rows, 2]``, or ``[rows, 4]`` of an input and its answer."""
@@ -73,16 +73,17 @@ def keys_of(examples: Iterable[Example], *, turns_too: bool = False) -> Keys:
 
 
 def _remembered(plain: Callable[[str], str]) -> Callable[[str], bytes]:
-    return lru_cache(maxsize=4096)(lambda text: _digest(plain(text)))
+    return lru_cache(maxsize=4096)(lambda text: digest(plain(text)))
 
 
-def _digest(text: str, before: bytes = b"") -> bytes:
+def digest(text: str, before: bytes = b"") -> bytes:
+    """16 bytes that stand for a text."""
     # Lone surrogates are no UTF-8, and JSON can hold them.
     return blake2b(before + text.encode("utf-8", "surrogatepass"), digest_size=SIZE).digest()
 
 
 def _input_digest(system: bytes, text: str) -> bytes:
-    return _digest(normalise(text), system)
+    return digest(normalise(text), system)
 
 
 def _array(digests: bytearray) -> Digests:

@@ -1,0 +1,137 @@
+"""Rows that are nearly the same as another: sketches propose pairs, the texts decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exactune.data.digests import Keys, digest, earliest, meaning
+from exactune.data.normalise import normalise
+from exactune.data.retyped import common_words, differing_words, retyped
+from exactune.data.sketches import candidates, sketches_of
+from exactune.types import Example
+
+__all__ = ["Near", "Twins", "near_pairs"]
+
+Split = tuple[str, Sequence[Example]]
+Numbers = NDArray[np.int64]
+Place = tuple[str, int]
+"""Split and number of a row in it."""
+
+SAMPLE = 20_000
+"""Training rows in which words are counted: what people commonly write shows in far fewer."""
+
+BLOCK = 5_000
+"""Pairs compared at a time: no more than twice as many texts are held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """Two rows that are nearly the same.
+
+    Attributes:
+        row: The row to act on: the later one, or the training row beside an eval or test row.
+        twin: The other one.
+        agree: Whether they also have the same answer, apart from the words in which the inputs differ.
+    """
+
+    row: Place
+    twin: Place
+    agree: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What was found.
+
+    Attributes:
+        twins: In the order of the rows.
+        capped: Whether so many rows looked alike that not all of these were compared with each other.
+    """
+
+    twins: tuple[Twins, ...]
+    capped: bool
+
+
+def near_pairs(splits: Sequence[Split], keys: Mapping[str, Keys]) -> Near:
+    """Rows that ask nearly the same as another one of their split, or eval and test rows as a training row.
+
+    Rows that ask the very same are represented by the first of each split.
+
+    Args:
+        splits: Name and rows, ``train`` first.
+        keys: Of each split.
+    """
+    rows = _Rows(splits)
+    pairs, capped = _candidates(rows, keys)
+    common = common_words(example.input for example in islice(splits[0][1], SAMPLE))
+    found: list[Twins] = []
+    for start in range(0, len(pairs), BLOCK):
+        block = pairs[start : start + BLOCK]
+        # Rising, for the rows may lie on disk.
+        held = {number: rows[number] for number in np.unique(block).tolist()}
+        found += [_twins(rows, a, b, held) for a, b in block.tolist() if retyped(held[a].input, held[b].input, common)]
+    return Near(tuple(found), capped)
+
+
+class _Rows:
+    """The rows of all splits, counted through."""
+
+    def __init__(self, splits: Sequence[Split]) -> None:
+        self.splits = splits
+        self.starts = np.cumsum([0, *(len(rows) for _, rows in splits)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __iter__(self) -> Iterator[Example]:
+        return (example for _, rows in self.splits for example in rows)
+
+    def split_of(self, numbers: Numbers | int) -> Numbers:
+        return np.searchsorted(self.starts, numbers, side="right") - 1
+
+    def place(self, number: int) -> Place:
+        split = int(self.split_of(number))
+        return self.splits[split][0], number - int(self.starts[split])
+
+    def __getitem__(self, number: int) -> Example:
+        split = int(self.split_of(number))
+        return self.splits[split][1][number - int(self.starts[split])]
+
+
+def _candidates(rows: _Rows, keys: Mapping[str, Keys]) -> tuple[Numbers, bool]:
+    same = earliest(np.vstack([keys[name].inputs for name, _ in rows.splits]))
+    firsts = np.concatenate([earliest(keys[name].inputs) == np.arange(len(part)) for name, part in rows.splits])
+    sketches = sketches_of(_texts(rows), len(rows))
+    pairs, capped = candidates(sketches, np.where(firsts, same, -1))
+    split = rows.split_of(pairs)
+    return pairs[(split[:, 0] == split[:, 1]) | (split[:, 0] == 0)], capped
+
+
+def _texts(rows: Iterable[Example]) -> Iterator[tuple[str, int]]:
+    """Normalised inputs, each with a number that stands for its system message."""
+    for example in rows:
+        yield normalise(example.input), _number(example.prompt[0].content)
+
+
+@lru_cache(maxsize=4096)
+def _number(system: str) -> int:
+    return int.from_bytes(digest(normalise(system))[:8], "little")
+
+
+def _twins(rows: _Rows, a: int, b: int, held: Mapping[int, Example]) -> Twins:
+    first, second = rows.place(a), rows.place(b)
+    agree = _agree(held[a], held[b])
+    return Twins(second, first, agree) if first[0] == second[0] else Twins(first, second, agree)
+
+
+def _agree(one: Example, two: Example) -> bool:
+    """Whether the answers mean the same, or differ only in words that they copy from the inputs."""
+    if meaning(one.answer) == meaning(two.answer):
+        return True
+    return differing_words(one.answer, two.answer) <= differing_words(one.input, two.input)
