@@ -70,7 +70,7 @@ class Dataset:
 
     @cached_property
     def keys(self) -> dict[str, Keys]:
-        """Split -> what its rows ask and answer; a training chat's earlier turns where another split could hold them."""
+        """Split -> what its rows ask and answer; earlier turns of training chats where another split may hold them."""
         held = bool(self.splits.eval or self.splits.test)
         return {name: keys_of(rows, turns_too=held and name == "train") for name, rows in self.named_splits}
 

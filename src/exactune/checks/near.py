@@ -137,6 +137,6 @@ def _examples(dataset: Dataset, twins: list[Twins], limit: int = 3) -> Text:
 
 
 def _evidence(dataset: Dataset, twins: list[Twins]) -> dict[str, Any]:
-    """Figures and samples; ``capped`` says that more may be there than was found."""
+    """Figures and samples; rows that are ``crowded`` were compared with their most similar ones only."""
     shown = [pair(*_pair(dataset, one)) for one in twins[:SHOWN]]
-    return {"pairs_found": len(twins), "pairs": shown, "capped": dataset.near.capped}
+    return {"pairs_found": len(twins), "pairs": shown, "crowded": dataset.near.crowded}

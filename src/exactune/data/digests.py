@@ -125,4 +125,3 @@ def earliest(digests: Digests) -> NDArray[np.int64]:
     first = np.empty(len(order), dtype=np.int64)
     first[order] = order[starts][np.cumsum(starts) - 1]
     return first
-

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exactune.data.digests import Keys, digest, earliest, meaning
+from exactune.data.frame import Frame, frame_of
 from exactune.data.normalise import normalise
 from exactune.data.retyped import common_words, differing_words, retyped
 from exactune.data.sketches import candidates, sketches_of
@@ -51,11 +52,11 @@ class Near:
 
     Attributes:
         twins: In the order of the rows.
-        capped: Whether so many rows looked alike that not all of these were compared with each other.
+        crowded: Rows that look like more others than they were compared with.
     """
 
     twins: tuple[Twins, ...]
-    capped: bool
+    crowded: int
 
 
 def near_pairs(splits: Sequence[Split], keys: Mapping[str, Keys]) -> Near:
@@ -68,15 +69,17 @@ def near_pairs(splits: Sequence[Split], keys: Mapping[str, Keys]) -> Near:
         keys: Of each split.
     """
     rows = _Rows(splits)
-    pairs, capped = _candidates(rows, keys)
-    common = common_words(example.input for example in islice(splits[0][1], SAMPLE))
+    sample = [example.input for example in islice(splits[0][1], SAMPLE)]
+    frame, common = frame_of(sample), common_words(sample)
+    pairs, crowded = _candidates(rows, keys, frame)
     found: list[Twins] = []
     for start in range(0, len(pairs), BLOCK):
         block = pairs[start : start + BLOCK]
         # Rising, for the rows may lie on disk.
         held = {number: rows[number] for number in np.unique(block).tolist()}
-        found += [_twins(rows, a, b, held) for a, b in block.tolist() if retyped(held[a].input, held[b].input, common)]
-    return Near(tuple(found), capped)
+        texts = {number: frame.inner(example.input) for number, example in held.items()}
+        found += [_twins(rows, a, b, held) for a, b in block.tolist() if retyped(texts[a], texts[b], common)]
+    return Near(tuple(found), crowded)
 
 
 class _Rows:
@@ -104,19 +107,19 @@ class _Rows:
         return self.splits[split][1][number - int(self.starts[split])]
 
 
-def _candidates(rows: _Rows, keys: Mapping[str, Keys]) -> tuple[Numbers, bool]:
+def _candidates(rows: _Rows, keys: Mapping[str, Keys], frame: Frame) -> tuple[Numbers, int]:
     same = earliest(np.vstack([keys[name].inputs for name, _ in rows.splits]))
     firsts = np.concatenate([earliest(keys[name].inputs) == np.arange(len(part)) for name, part in rows.splits])
-    sketches = sketches_of(_texts(rows), len(rows))
-    pairs, capped = candidates(sketches, np.where(firsts, same, -1))
+    sketches = sketches_of(_texts(rows, frame), len(rows))
+    pairs, crowded = candidates(sketches, np.where(firsts, same, -1))
     split = rows.split_of(pairs)
-    return pairs[(split[:, 0] == split[:, 1]) | (split[:, 0] == 0)], capped
+    return pairs[(split[:, 0] == split[:, 1]) | (split[:, 0] == 0)], crowded
 
 
-def _texts(rows: Iterable[Example]) -> Iterator[tuple[str, int]]:
-    """Normalised inputs, each with a number that stands for its system message."""
+def _texts(rows: Iterable[Example], frame: Frame) -> Iterator[tuple[str, int]]:
+    """Normalised inputs without their frame, each with a number that stands for its system message."""
     for example in rows:
-        yield normalise(example.input), _number(example.prompt[0].content)
+        yield normalise(frame.inner(example.input)), _number(example.prompt[0].content)
 
 
 @lru_cache(maxsize=4096)

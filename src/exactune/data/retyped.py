@@ -3,8 +3,8 @@
 Rows made from one sentence pattern differ in few characters, too ("flights to Rome", "flights to Paris"), and so do a
 sentence and its negation. So texts are compared word by word, and a difference counts as a slip only if it cannot well
 carry meaning: spacing, a repeated word, a filler, or a misspelt word. Numbers, names, negations and whole other words
-are never slips. Where each character is a word, as in Chinese, only fillers may differ, or single characters of a long
-text.
+are never slips. Where each character is a word, as in Chinese, only fillers and characters that are often confused may
+differ, or in a long text a single one be left out.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ LEAST_CHARACTERS = 16
 """Shorter texts say too little to tell a slip from another request ("top up", "top ups")."""
 
 LEAST_HAN = 12
-LEAST_HAN_CHANGED = 40
-"""Chinese characters without which no filler, and no other character, may differ: they carry as much as a word."""
+LEAST_HAN_ADDED = 40
+"""Chinese characters without which no filler may differ, and no other character be left out: each carries as much as a
+word."""
 
 TYPO_LETTERS = 5
 """Letters of a word of which one may be wrong: in short words a letter makes another word."""
@@ -51,17 +52,21 @@ _IS_HAN = re.compile(rf"[{_HAN}]")
 Block = tuple[int, int, int, int]
 """``a, b, c, d``: the units ``one[a:b]`` of one text stand where ``two[c:d]`` of the other do."""
 
-FILLERS = frozenset(
-    "a an the please pls just so really very hi hello hey oh well also now then that this some thanks thank you kindly "
-    "的 了 啊 呢 吧 呀 哦 嘛 哈 啦 吗 嗎 喔 耶 唷 哟 地 得 着 著 就 也 很 请 請".split()
-)
+FILLERS = frozenset([
+    "a", "an", "the", "this", "that", "some", "please", "pls", "kindly", "just", "so", "really", "very", "now", "then",
+    "also", "well", "oh", "hi", "hello", "hey", "thanks", "thank", "you",
+    *"的了啊呢吧呀哦嘛哈啦吗嗎喔耶唷哟地得着著就也很请請",
+])  # fmt: skip
+"""Words without which a text asks the same."""
 
-NEGATIONS = frozenset(
-    "no not none never neither nor without cannot cant dont doesnt didnt isnt arent wasnt werent wont wouldnt couldnt "
-    "shouldnt hasnt havent hadnt aint 不 没 沒 無 无 非 未 别 別 勿 莫 否 難 难 反 "
-    "一 二 三 四 五 六 七 八 九 十 百 千 万 萬 亿 億 两 兩 半 零 上 下 左 右 前 後 后 东 東 西 南 北 男 女 大 小".split()
-)
-"""What changes the meaning by itself: negations, and in Chinese numbers, directions and opposites."""
+NEGATIONS = frozenset([
+    "no", "not", "none", "never", "neither", "nor", "without", "cannot", "cant", "dont", "doesnt", "didnt", "isnt",
+    "arent", "wasnt", "werent", "wont", "wouldnt", "couldnt", "shouldnt", "mustnt", "neednt", "hasnt", "havent",
+    "hadnt", "aint", *"不没沒無无非未别別勿莫否",
+])  # fmt: skip
+
+CONFUSED = frozenset(map(frozenset, ["在再", "做作", "他她", "他它", "她它", "那哪", "像象", "份分", "账帐", "帳賬"]))
+"""Characters that are mistaken for each other and rarely tell two texts apart; any other pair may be two names."""
 
 INFLECTIONS = ("s", "es", "d", "ed", "ing", "n", "ly")
 
@@ -130,21 +135,23 @@ def _slip(one: Sequence[str], two: Sequence[str], block: Block, common: Containe
     changed = (*old, *new)
     if "".join(old) == "".join(new):
         return True
-    if not all(map(str.isalpha, changed)) or any(map(_negation, changed)):
+    if not all(map(str.isalpha, changed)) or not NEGATIONS.isdisjoint(changed):
         return False
     in_han = any(map(_is_han, changed))
     if all(word in FILLERS for word in changed) or _repeated(one, a, b, new) or _repeated(two, c, d, old):
         return han >= LEAST_HAN or not in_han
     if in_han:
-        return han >= LEAST_HAN_CHANGED and len(old) < 2 and len(new) < 2
+        return _slip_of_a_character(old, new, han)
     # A capital within a text mostly begins a name.
     if any(unit[0].isupper() for unit in (*one[max(a, 1) : b], *two[max(c, 1) : d])):
         return False
     return len(old) == len(new) and all(_misspelt(*words, common) for words in zip(old, new, strict=True))
 
 
-def _negation(word: str) -> bool:
-    return word in NEGATIONS
+def _slip_of_a_character(old: Sequence[str], new: Sequence[str], han: int) -> bool:
+    if len(old) == len(new) == 1:
+        return han >= LEAST_HAN and frozenset((*old, *new)) in CONFUSED
+    return han >= LEAST_HAN_ADDED and len(old) + len(new) == 1
 
 
 def _repeated(units: Sequence[str], start: int, end: int, other: Sequence[str]) -> bool:
@@ -165,7 +172,7 @@ def _misspelt(word: str, other: str, common: Container[str]) -> bool:
     if _inflected(short, long) or (len(short) > 2 and sorted(short) == sorted(long)):
         return True
     slips = 1 if len(short) < TYPO_LETTERS_TWO else 2
-    return TYPO_LETTERS <= len(short) and OSA.distance(short, long, score_cutoff=slips) <= slips
+    return len(short) >= TYPO_LETTERS and OSA.distance(short, long, score_cutoff=slips) <= slips
 
 
 def _inflected(short: str, long: str) -> bool:

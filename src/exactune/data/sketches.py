@@ -110,7 +110,7 @@ def _filled(least: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return np.take_along_axis(twice, source[:, SLOTS:], axis=1)
 
 
-def candidates(sketches: Sketches, apart: Numbers) -> tuple[Numbers, bool]:
+def candidates(sketches: Sketches, apart: Numbers) -> tuple[Numbers, int]:
     """Pairs of rows that look alike.
 
     Args:
@@ -119,16 +119,14 @@ def candidates(sketches: Sketches, apart: Numbers) -> tuple[Numbers, bool]:
             whose number is negative.
 
     Returns:
-        ``int64 [pairs, 2]``, each pair once, the lower row first; and whether there were buckets too large to compare
-        all of their rows.
+        ``int64 [pairs, 2]``, each pair once, the lower row first; and how many rows look like so many others that
+        not all pairs are among these.
     """
     twins = np.full((len(sketches), TWINS), -1, dtype=np.int32)
     scores = np.zeros((len(sketches), TWINS), dtype=np.uint8)
     rows = np.flatnonzero(apart >= 0)
-    capped = False
     for band in range(0, SLOTS, BAND):
         order, bucket, size = _buckets(sketches, rows, band)
-        capped |= bool((size > WINDOW).any())
         for distance in range(1, WINDOW):
             met = bucket[distance:] == bucket[:-distance]
             if distance > NEIGHBOURS:
@@ -136,10 +134,11 @@ def candidates(sketches: Sketches, apart: Numbers) -> tuple[Numbers, bool]:
             row, twin = order[distance:][met], order[:-distance][met]
             differ = apart[row] != apart[twin]
             _remember(sketches, row[differ], twin[differ], twins, scores)
+    crowded = int((twins >= 0).all(axis=1).sum())
     row, slot = np.nonzero(twins >= 0)
     twin = twins[row, slot]
     codes = np.unique(np.minimum(row, twin) * len(sketches) + np.maximum(row, twin))
-    return np.column_stack(np.divmod(codes, max(1, len(sketches)))), capped
+    return np.column_stack(np.divmod(codes, max(1, len(sketches)))), crowded
 
 
 def _buckets(sketches: Sketches, rows: Numbers, band: int) -> tuple[Numbers, Numbers, Numbers]:

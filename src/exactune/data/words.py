@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -41,7 +40,7 @@ def excerpt(text: str, limit: int = 40) -> str:
 def around_difference(text: str, other: str, limit: int = 80) -> tuple[str, str]:
     """Both texts on one line, cut to where they first differ; their beginnings if they do not."""
     flat = (" ".join(text.split()), " ".join(other.split()))
-    first = len(os.path.commonprefix(flat))
+    first = next((at for at, (one, two) in enumerate(zip(*flat, strict=False)) if one != two), min(map(len, flat)))
     start = 0 if first == max(map(len, flat)) else max(0, first - limit // 2)
     one, two = ("…" * (start > 0) + excerpt(one[start:], limit) for one in flat)
     return one, two
