@@ -24,8 +24,9 @@ Numbers = NDArray[np.int64]
 Place = tuple[str, int]
 """Split and number of a row in it."""
 
-SAMPLE = 20_000
-"""Training rows in which words are counted: what people commonly write shows in far fewer."""
+SAMPLE = 10_000
+SAMPLE_CHARACTERS = 5_000_000
+"""Training rows, and characters of them, in which lines and words are counted: what is common shows in far fewer."""
 
 BLOCK = 5_000
 """Pairs compared at a time: no more than twice as many texts are held."""
@@ -69,7 +70,7 @@ def near_pairs(splits: Sequence[Split], keys: Mapping[str, Keys]) -> Near:
         keys: Of each split.
     """
     rows = _Rows(splits)
-    sample = [example.input for example in islice(splits[0][1], SAMPLE)]
+    sample = _sample(splits[0][1])
     frame, common = frame_of(sample), common_words(sample)
     pairs, crowded = _candidates(rows, keys, frame)
     found: list[Twins] = []
@@ -80,6 +81,17 @@ def near_pairs(splits: Sequence[Split], keys: Mapping[str, Keys]) -> Near:
         texts = {number: frame.inner(example.input) for number, example in held.items()}
         found += [_twins(rows, a, b, held) for a, b in block.tolist() if retyped(texts[a], texts[b], common)]
     return Near(tuple(found), crowded)
+
+
+def _sample(examples: Iterable[Example]) -> list[str]:
+    texts: list[str] = []
+    size = 0
+    for example in islice(examples, SAMPLE):
+        texts.append(example.input)
+        size += len(texts[-1])
+        if size > SAMPLE_CHARACTERS:
+            break
+    return texts
 
 
 class _Rows:

@@ -16,8 +16,6 @@ from collections.abc import Container, Iterable, Sequence
 
 from rapidfuzz.distance import OSA, Indel, Levenshtein
 
-from exactune.data.normalise import normalise
-
 __all__ = ["common_words", "differing_words", "retyped"]
 
 SHARED = 0.9
@@ -47,14 +45,18 @@ COMMON = 3
 
 _HAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _UNIT = re.compile(rf"[-+]?\d+(?:[.:/,]\d+)*|[{_HAN}]|[^\W\d_{_HAN}]+(?:['’][^\W\d_{_HAN}]+)*|[^\s\w]")
+_WORD = re.compile(rf"[^\W\d_{_HAN}]{{{TYPO_LETTERS},}}")
 _IS_HAN = re.compile(rf"[{_HAN}]")
 
 Block = tuple[int, int, int, int]
 """``a, b, c, d``: the units ``one[a:b]`` of one text stand where ``two[c:d]`` of the other do."""
 
+SYMBOLS = frozenset(["So", "Sc", "Mn", "Mc"])
+"""Categories of emoji, currency signs and marks, which tell texts apart."""
+
 FILLERS = frozenset([
-    "a", "an", "the", "this", "that", "some", "please", "pls", "kindly", "just", "so", "really", "very", "now", "then",
-    "also", "well", "oh", "hi", "hello", "hey", "thanks", "thank", "you",
+    "a", "an", "the", "this", "that", "some", "please", "pls", "kindly", "just", "so", "really", "very",
+    "well", "oh", "hi", "hello", "hey", "thanks", "thank", "you",
     *"的了啊呢吧呀哦嘛哈啦吗嗎喔耶唷哟地得着著就也很请請",
 ])  # fmt: skip
 """Words without which a text asks the same."""
@@ -72,8 +74,10 @@ INFLECTIONS = ("s", "es", "d", "ed", "ing", "n", "ly")
 
 
 def common_words(texts: Iterable[str]) -> frozenset[str]:
-    """The words that stand in these texts at least :data:`COMMON` times."""
-    words = Counter(word for text in texts for word in set(_UNIT.findall(text.casefold())) if len(word) >= 4)
+    """The longer words that stand in these texts at least :data:`COMMON` times."""
+    words: Counter[str] = Counter()
+    for text in texts:
+        words.update(_WORD.findall(text.casefold()))
     return frozenset(word for word, number in words.items() if number >= COMMON)
 
 
@@ -100,7 +104,7 @@ def differing_words(text: str, other: str) -> frozenset[str]:
 def _units(text: str) -> list[str]:
     """Numbers, words and Chinese characters, with their case, and the symbols that tell texts apart."""
     found = _UNIT.findall(unicodedata.normalize("NFKC", text))
-    return [unit for unit in found if unit[-1].isalnum() or unicodedata.category(unit)[0] == "M" or normalise(unit)]
+    return [unit for unit in found if unit[-1].isalnum() or unicodedata.category(unit) in SYMBOLS]
 
 
 def _folded(unit: str) -> str:

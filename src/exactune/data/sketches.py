@@ -40,7 +40,7 @@ that :data:`NEIGHBOURS` says."""
 NEIGHBOURS = 2
 """Rows behind it that a row of a large bucket meets; sorted by the next band, too, they are the most alike."""
 
-TWINS = 3
+TWINS = 2
 """Most similar rows that are kept for each row."""
 
 CHUNK = 1 << 20
