@@ -16,7 +16,7 @@ from exactune.data.load import load_paths
 from exactune.data.problems import KINDS
 from exactune.errors import ConfigError, DataError
 from exactune.rules import Finding, Rule, Severity
-from exactune.types import Example, Location, Message, Splits
+from exactune.types import Location, Splits
 
 from cases import Case, dataset, labelled, rows
 
@@ -107,74 +107,6 @@ def test_worst_first_and_ignored_codes() -> None:
     assert [finding.code for finding in check_dataset(subject, ["d301", "D702"])] == ["D201"]
     with pytest.raises(ConfigError, match="no data rule has the code D999"):
         check_dataset(subject, ["D999"])
-
-
-def test_duplicates_name_the_first() -> None:
-    (finding,) = found_by("D201", dataset([("x", "a"), ("X", "a"), ("y", "a"), ("x.", "a"), ("y", "b")]))
-    assert [place.line for place in finding.locations] == [2, 4]
-    assert [place.line for place in finding.related] == [1]
-    assert "train:2 repeats train:1" in finding.message
-
-
-def test_json_answers_conflict_by_meaning() -> None:
-    same = dataset([("x", '{"a": 1, "b": 2}'), ("x", '{"b":2,"a":1}')])
-    assert not found_by("D203", same)
-    assert found_by("D201", same)
-    (finding,) = found_by("D203", dataset([("x", '{"a": 1}'), ("x", '{"a": 2}'), ("x", '{"a":1}')]))
-    assert [place.line for place in finding.locations] == [2]
-    assert [place.line for place in finding.related] == [1, 3]
-
-
-def test_conflicts_are_within_a_split_and_under_one_system_message() -> None:
-    assert not found_by("D203", dataset([("x", "a")], [("x", "b")]))
-    assert found_by("D203", dataset([("x", "a")], [("y", "b"), ("y", "c")]))
-    other = Dataset(Splits((*rows("one", [("x", "a")], "sentiment"), *rows("two", [("x", "b")], "topic"))))
-    assert not found_by("D203", other)
-
-
-def test_leakage_names_both_sides() -> None:
-    (finding,) = found_by(
-        "D205", dataset([("x", "a"), ("y", "a"), ("X!", "b")], [("x", "a")], [("x", "a"), ("z", "a")])
-    )
-    assert finding.locations == (Location("train", 1), Location("train", 3))
-    assert finding.related == (Location("eval", 1), Location("test", 1))
-    assert "2 eval or test rows also in training: eval:1, test:1 (in training at train:1, train:3)" in finding.message
-    kept = drop_located(dataset([("x", "a"), ("y", "a"), ("X!", "b")], [("x", "a")]).splits, [finding])
-    assert [example.input for example in kept.train] == ["y"]
-    assert len(kept.eval) == 1
-
-
-def test_the_same_input_under_another_system_message_is_no_leak() -> None:
-    splits = Splits(rows("train", [("x", "a")], "sentiment"), rows("eval", [("x", "b")], "topic"))
-    assert not found_by("D205", Dataset(splits))
-
-
-def chats(file: str, *rows: list[str]) -> tuple[Example, ...]:
-    """Chats of user and assistant texts in turn, the last the answer."""
-    return tuple(
-        Example(
-            f"{file}:{line}",
-            (
-                Message("system", ""),
-                *(Message("assistant" if n % 2 else "user", text) for n, text in enumerate(row[:-1])),
-            ),
-            row[-1],
-            Location(file, line),
-            "chat",
-        )
-        for line, row in enumerate(rows, 1)
-    )
-
-
-def test_a_chat_that_begins_with_an_eval_row_leaks_it() -> None:
-    train = chats("train", ["hi", "hello", "bye", "ciao"], ["new", "a", "old", "b"])
-    (finding,) = found_by("D205", Dataset(Splits(train, chats("eval", ["Hi!", "hello"], ["bye", "ciao"]))))
-    assert (finding.locations, finding.related) == ((Location("train", 1),), (Location("eval", 1),))
-    # A shared beginning alone is no leak: the question asked is another.
-    assert not found_by("D205", Dataset(Splits(train, chats("eval", ["hi", "hello", "more", "x"]))))
-    # What stands in a prompt is not trained.
-    prompts = tuple(replace(row, format="prompt_completion") for row in train)
-    assert not found_by("D205", Dataset(Splits(prompts, chats("eval", ["hi", "hello"]))))
 
 
 def test_free_answers_need_not_be_in_training() -> None:

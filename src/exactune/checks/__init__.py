@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from exactune.checks.answers import label_only_in_eval, not_json, one_label
 from exactune.checks.dataset import Dataset, Probe, drop_located
+from exactune.checks.leaks import eval_row_in_train, leak_with_other_answer
+from exactune.checks.near import near_conflict, near_duplicate, near_leak
 from exactune.checks.rows import (
     cut_last_line,
     duplicate_keys,
@@ -23,7 +25,7 @@ from exactune.checks.rows import (
 )
 from exactune.checks.size import too_few_rows
 from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, row_too_long
-from exactune.checks.twins import conflicting_answers, eval_row_in_train, exact_duplicate
+from exactune.checks.twins import conflicting_answers, exact_duplicate
 from exactune.errors import ConfigError
 from exactune.language import say
 from exactune.rules import Finding, Rule, Severity, run_rules, worst_first
@@ -41,8 +43,12 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D108", "cut-last-line", Severity.ERROR, cut_last_line),
     Rule("D109", "duplicate-keys", Severity.ERROR, duplicate_keys),
     Rule("D201", "exact-duplicate", Severity.WARNING, exact_duplicate),
+    Rule("D202", "near-duplicate", Severity.WARNING, near_duplicate),
     Rule("D203", "conflicting-answers", Severity.WARNING, conflicting_answers),
+    Rule("D204", "near-conflict", Severity.WARNING, near_conflict),
     Rule("D205", "eval-row-in-train", Severity.ERROR, eval_row_in_train),
+    Rule("D206", "near-leak", Severity.WARNING, near_leak),
+    Rule("D207", "leak-with-other-answer", Severity.WARNING, leak_with_other_answer),
     Rule("D301", "one-label", Severity.ERROR, one_label),
     Rule("D302", "label-only-in-eval", Severity.WARNING, label_only_in_eval),
     Rule("D401", "not-json", Severity.WARNING, not_json),

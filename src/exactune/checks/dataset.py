@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from exactune.config import TaskConfig
-from exactune.data.expand import expand
-from exactune.data.normalise import normalise
+from exactune.data.digests import Keys, keys_of
+from exactune.data.near import Near, near_pairs
 from exactune.errors import ConfigError, DataError
 from exactune.language import say
 from exactune.rules import Finding, Severity
@@ -69,22 +69,15 @@ class Dataset:
         return (("train", self.splits.train), ("eval", self.splits.eval), ("test", self.splits.test))
 
     @cached_property
-    def keys(self) -> dict[str, tuple[str, str]]:
-        """Example id -> normalised system message and input: equal keys are the same question."""
-        systems: dict[str, str] = {}
-        keys = {}
-        for _, examples in self.named_splits:
-            for example in examples:
-                system = example.prompt[0].content
-                if system not in systems:
-                    systems[system] = normalise(system)
-                keys[example.id] = (systems[system], normalise(example.input))
-        return keys
+    def keys(self) -> dict[str, Keys]:
+        """Split -> what its rows ask and answer; earlier turns of training chats where another split may hold them."""
+        held = bool(self.splits.eval or self.splits.test)
+        return {name: keys_of(rows, turns_too=held and name == "train") for name, rows in self.named_splits}
 
-    def trained_keys(self, example: Example) -> list[tuple[str, str]]:
-        """The keys of all that a training row teaches to answer: its own, and those of a chat's earlier turns."""
-        system, own = self.keys[example.id]
-        return [*((system, normalise(turn.input)) for turn in expand(example)[:-1]), (system, own)]
+    @cached_property
+    def near(self) -> Near:
+        """Rows that are nearly the same as another one."""
+        return near_pairs(self.named_splits, self.keys)
 
     @cached_property
     def probes(self) -> tuple[tuple[Example, Probe], ...]:

@@ -1,40 +1,24 @@
-"""Rules about rows that ask the same thing (D2xx).
+"""Rules about rows of one split that ask the same thing (D201, D203).
 
 Two rows ask the same when their system messages and inputs agree without case, width, blanks and punctuation.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from exactune.checks.dataset import Dataset
-from exactune.data.words import count, excerpt, places, unique
+from exactune.checks.pairs import SHOWN, pair, pairs_of, places_of
+from exactune.data.digests import earliest
+from exactune.data.words import count, excerpt, unique
 from exactune.language import join, say
 from exactune.rules import Finding, Rule
-from exactune.types import Example
+from exactune.types import Example, Location
 
-__all__ = ["conflicting_answers", "eval_row_in_train", "exact_duplicate"]
-
-EVIDENCE = 20
-"""Groups shown in the evidence; the places are always complete."""
-
-
-def _meaning(answer: str) -> str:
-    """The answer without what JSON leaves open: spacing and the order of keys."""
-    try:
-        value = json.loads(answer)
-    except (ValueError, RecursionError):
-        return answer.strip()
-    return json.dumps(value, sort_keys=True) if isinstance(value, (dict, list)) else answer.strip()
-
-
-def _groups(dataset: Dataset, examples: Sequence[Example]) -> list[list[Example]]:
-    """Rows that ask the same, two or more each, in file order."""
-    groups: dict[tuple[str, str], list[Example]] = {}
-    for example in examples:
-        groups.setdefault(dataset.keys[example.id], []).append(example)
-    return [group for group in groups.values() if len(group) > 1]
+__all__ = ["conflicting_answers", "exact_duplicate"]
 
 
 def exact_duplicate(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
@@ -54,33 +38,25 @@ def exact_duplicate(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     Fix:
         Keep one of each, unless the repetition is meant as a weight.
     """
-    later: list[Example] = []
-    pairs: list[tuple[Example, Example]] = []
-    for group in _groups(dataset, dataset.splits.train):
-        first: dict[str, Example] = {}
-        for example in group:
-            earlier = first.setdefault(_meaning(example.answer), example)
-            if earlier is not example:
-                later.append(example)
-                pairs.append((example, earlier))
-    if later:
+    train = dataset.splits.train
+    first = earliest(dataset.keys["train"].pairs)
+    later = np.flatnonzero(first != np.arange(len(first)))
+    if len(later):
+        shown = pairs_of(train, zip(later, first[later], strict=True))
         named = join(
-            "; ", (say("{row} repeats {twin}", row=row.location, twin=twin.location) for row, twin in pairs[:3])
+            "; ", (say("{row} repeats {twin}", row=row.location, twin=twin.location) for row, twin in shown[:3])
         )
         yield rule.finding(
             say(
                 "{rows} of {all:,} with the input and the answer of an earlier one: {named}{more}",
                 rows=count(len(later), "training row"),
-                all=len(dataset.splits.train),
+                all=len(train),
                 named=named,
-                more="; …" if len(pairs) > 3 else "",
+                more="; …" if len(later) > 3 else "",
             ),
-            locations=unique(row.location for row in later),
-            related=unique(twin.location for _, twin in pairs),
-            evidence={
-                "rows": len(later),
-                "pairs": [{"row": str(row.location), "first": str(twin.location)} for row, twin in pairs[:EVIDENCE]],
-            },
+            locations=unique(places_of(train, later)),
+            related=unique(places_of(train, np.unique(first[later]))),
+            evidence={"rows": len(later), "pairs": [pair(row, twin) for row, twin in shown]},
         )
 
 
@@ -101,81 +77,41 @@ def conflicting_answers(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Findi
     Fix:
         Decide on one answer and remove or correct the other rows.
     """
-    differing: list[Example] = []
-    agreeing: list[Example] = []
+    differing: list[Location] = []
+    agreeing: list[Location] = []
     shown: list[dict[str, str]] = []
-    for _, examples in dataset.named_splits:
-        for group in _groups(dataset, examples):
-            first = _meaning(group[0].answer)
-            different = [example for example in group if _meaning(example.answer) != first]
-            if different:
-                differing += different
-                agreeing += [example for example in group if _meaning(example.answer) == first]
-                shown.append({str(example.location): excerpt(example.answer, 80) for example in group})
+    inputs = 0
+    for name, examples in dataset.named_splits:
+        keys = dataset.keys[name]
+        first, same = earliest(keys.inputs), earliest(keys.pairs)
+        # The first row with a row's input is also the first with that input and the answer it has itself.
+        different = np.flatnonzero(first != same)
+        groups = np.unique(first[different])
+        differing += places_of(examples, different)
+        agreeing += places_of(examples, np.flatnonzero(np.isin(first, groups) & (first == same)))
+        inputs += len(groups)
+        shown += _groups(examples, first, groups[: SHOWN - len(shown)])
     if shown:
         yield rule.finding(
             say(
                 "{inputs} with different answers, for example {answers}",
-                inputs=count(len(shown), "input"),
+                inputs=count(inputs, "input"),
                 answers=_answers(shown[0]),
             ),
-            locations=unique(example.location for example in differing),
-            related=unique(example.location for example in agreeing),
-            evidence={"inputs": len(shown), "groups": shown[:EVIDENCE]},
+            locations=unique(differing),
+            related=unique(agreeing),
+            evidence={"inputs": inputs, "groups": shown},
         )
+
+
+def _groups(
+    examples: Sequence[Example], first: NDArray[np.int64], groups: NDArray[np.int64]
+) -> Iterator[dict[str, str]]:
+    """Place -> answer of the rows that ask the same, as many as are worth showing."""
+    for group in groups.tolist():
+        rows = (examples[row] for row in np.flatnonzero(first == group)[:SHOWN].tolist())
+        yield {str(row.location): excerpt(row.answer, 80) for row in rows}
 
 
 def _answers(group: dict[str, str]) -> str:
     return join(", ", (f"{place} {answer!r}" for place, answer in list(group.items())[:3]))
-
-
-def eval_row_in_train(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
-    """An eval or test row that the model was trained on.
-
-    What it does:
-        Finds eval and test rows whose system message and input (without case, blanks and punctuation) also stand in
-        the training rows, or are how a chat among them begins: each of its turns is trained. The training rows are the
-        ones to drop.
-
-    Why it matters:
-        Such rows measure memory. The score looks better than the model is, and early stopping picks a checkpoint that
-        has overfitted.
-
-    Example:
-        train.jsonl:412 {"text": "台積電股價大漲", "label": "正面"}
-        eval.jsonl:9    {"text": "台積電股價大漲。", "label": "正面"}
-
-    Fix:
-        Remove the training rows named (`check: {on_error: skip}` leaves them out), or the eval rows beside them.
-    """
-    held: dict[tuple[str, str], list[Example]] = {}
-    for example in (*dataset.splits.eval, *dataset.splits.test):
-        held.setdefault(dataset.keys[example.id], []).append(example)
-    leaked = [
-        (row, held[key])
-        for row in (dataset.splits.train if held else ())
-        for key in dataset.trained_keys(row)
-        if key in held
-    ]
-    if leaked:
-        seen = [example for _, twins in leaked for example in twins]
-        scored = unique(example.location for example in seen)
-        rows = unique(row.location for row, _ in leaked)
-        yield rule.finding(
-            say(
-                "{rows} also in training: {places} (in training at {twins})",
-                rows=count(len(scored), "eval or test row"),
-                places=places(scored),
-                twins=places(rows),
-            ),
-            locations=rows,
-            related=scored,
-            evidence={
-                "eval_rows": len(scored),
-                "train_rows": len(rows),
-                "pairs": [
-                    {"train": str(row.location), "eval": [str(twin.location) for twin in twins]}
-                    for row, twins in leaked[:EVIDENCE]
-                ],
-            },
-        )
