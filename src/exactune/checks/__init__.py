@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exactune.checks.answers import label_only_in_eval, not_json, one_label
+from exactune.checks.answers import (
+    label_only_in_eval,
+    not_json,
+    one_label,
+    prose_around_json,
+    thinking_in_answer,
+)
 from exactune.checks.dataset import Dataset, Probe, drop_located
 from exactune.checks.rows import (
     cut_last_line,
@@ -22,8 +28,10 @@ from exactune.checks.rows import (
     wrong_roles,
 )
 from exactune.checks.size import too_few_rows
+from exactune.checks.structure import schema_mismatch
 from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, row_too_long
 from exactune.checks.twins import conflicting_answers, eval_row_in_train, exact_duplicate
+from exactune.checks.writing import escaped_answer, json_style_drift
 from exactune.errors import ConfigError
 from exactune.language import say
 from exactune.rules import Finding, Rule, Severity, run_rules, worst_first
@@ -46,6 +54,11 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D301", "one-label", Severity.ERROR, one_label),
     Rule("D302", "label-only-in-eval", Severity.WARNING, label_only_in_eval),
     Rule("D401", "not-json", Severity.WARNING, not_json),
+    Rule("D402", "schema-mismatch", Severity.WARNING, schema_mismatch),
+    Rule("D403", "escaped-answer", Severity.WARNING, escaped_answer),
+    Rule("D404", "json-style-drift", Severity.WARNING, json_style_drift),
+    Rule("D408", "prose-around-json", Severity.WARNING, prose_around_json),
+    Rule("D409", "thinking-in-answer", Severity.WARNING, thinking_in_answer),
     Rule("D501", "row-too-long", Severity.ERROR, row_too_long),
     Rule("D505", "answer-not-reproduced", Severity.ERROR, answer_not_reproduced),
     Rule("D506", "control-token-in-text", Severity.WARNING, control_token_in_text),
