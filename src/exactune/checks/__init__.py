@@ -16,6 +16,7 @@ from exactune.checks.answers import (
     thinking_in_answer,
 )
 from exactune.checks.dataset import Dataset, Probe, drop_located
+from exactune.checks.kinds import dangling_argument, type_outside_set
 from exactune.checks.rows import (
     cut_last_line,
     duplicate_keys,
@@ -28,6 +29,7 @@ from exactune.checks.rows import (
     wrong_roles,
 )
 from exactune.checks.size import too_few_rows
+from exactune.checks.spans import span_not_in_input
 from exactune.checks.structure import schema_mismatch
 from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, row_too_long
 from exactune.checks.twins import conflicting_answers, eval_row_in_train, exact_duplicate
@@ -57,6 +59,9 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D402", "schema-mismatch", Severity.WARNING, schema_mismatch),
     Rule("D403", "escaped-answer", Severity.WARNING, escaped_answer),
     Rule("D404", "json-style-drift", Severity.WARNING, json_style_drift),
+    Rule("D405", "span-not-in-input", Severity.WARNING, span_not_in_input),
+    Rule("D406", "type-outside-set", Severity.WARNING, type_outside_set),
+    Rule("D407", "dangling-argument", Severity.WARNING, dangling_argument),
     Rule("D408", "prose-around-json", Severity.WARNING, prose_around_json),
     Rule("D409", "thinking-in-answer", Severity.WARNING, thinking_in_answer),
     Rule("D501", "row-too-long", Severity.ERROR, row_too_long),

@@ -1,4 +1,4 @@
-"""Rules about the answers as a whole (D3xx), and about answers that should be JSON and nothing else (D401, D408, D409)."""
+"""Rules about the answers as a whole (D3xx), and about JSON answers with something else in them (D401, D408, D409)."""
 
 from __future__ import annotations
 
@@ -232,9 +232,7 @@ def prose_around_json(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
             evidence={
                 "rows": len(around),
                 "kinds": dict(kinds),
-                "samples": [
-                    {"row": str(row.location), "answer": excerpt(row.answer, 80)} for row in around[:EVIDENCE]
-                ],
+                "samples": [{"row": str(row.location), "answer": excerpt(row.answer, 80)} for row in around[:EVIDENCE]],
             },
         )
 

@@ -8,8 +8,7 @@ from exactune.language import Text, say
 
 __all__ = ["why_not_json"]
 
-WIDE = {"，": ",", "：": ":", "“": '"', "”": '"', "＂": '"', "「": '"', "」": '"', "｛": "{", "｝": "}", "［": "[", "］": "]",
-        "‘": '"', "’": '"'}  # fmt: skip
+WIDE = dict(zip("，：“”‘’＂「」｛｝［］", ",:" + '"' * 7 + "{}[]", strict=True))
 """Punctuation that looks like JSON's own."""
 
 FOREIGN_WORDS = {"True": "true", "False": "false", "None": "null", "undefined": "null"}
@@ -38,7 +37,7 @@ def _slip(text: str, position: int, reason: str) -> Text:
     at = position + len(text[position:]) - len(rest) + 1
     if rest[0] == "'":
         return say("single quotes instead of double ones at character {at:,}", at=at)
-    if before.endswith(",") and rest[0] in "}]" or rest[0] == "," and rest[1:].lstrip()[:1] in ("}", "]"):
+    if (before.endswith(",") and rest[0] in "}]") or (rest[0] == "," and rest[1:].lstrip()[:1] in ("}", "]")):
         return say("a comma before the closing bracket at character {at:,}", at=at)
     if rest[0] in WIDE:
         return say("{wide} instead of {plain} at character {at:,}", wide=rest[0], plain=WIDE[rest[0]], at=at)

@@ -96,7 +96,7 @@ def schema_mismatch(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
                 continue
             if found := list(find(parsed)):
                 rows.append(example)
-                kinds.update(dict.fromkeys(f"{one.what} {one.place}" for one in found))
+                kinds.update({f"{one.what} {one.place}" for one in found})
                 if len(shown) < EVIDENCE:
                     shown.append((example, found))
     if rows:

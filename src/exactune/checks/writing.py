@@ -151,7 +151,12 @@ def json_style_drift(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]
                 "spacing": spaced,
                 "key_order": len(drifted) - spaced,
                 "samples": [
-                    {"row": str(row.location), "what": what, "answer": row.answer[:80], "usual": _usual(row, style)[:80]}
+                    {
+                        "row": str(row.location),
+                        "what": what,
+                        "answer": row.answer[:80],
+                        "usual": _usual(row, style)[:80],
+                    }
                     for row, what in drifted[:EVIDENCE]
                 ],
             },
