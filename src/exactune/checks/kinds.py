@@ -17,6 +17,7 @@ from exactune.language import Text, join, say
 from exactune.rules import Finding, Rule
 from exactune.tasks.entities import TEXT_KEYS, entity_items
 from exactune.tasks.jsontext import parse_answer
+from exactune.tasks.shape import Shape
 from exactune.types import Example, JsonValue
 
 __all__ = ["dangling_argument", "type_outside_set"]
@@ -167,9 +168,10 @@ def dangling_argument(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
     """
     if dataset.shape is None or not has_items(dataset.shape):
         return
+    shape = dataset.shape
     whole = relations = 0
     for row in dataset.splits.train:
-        items = read_items(parse_answer(row.answer).value)
+        items = _listed(row, shape)
         relations += 2 * len(items.relations)
         whole += 2 * len(items.relations) - len(_dangling(items))
     if whole < MOSTLY * relations:
@@ -178,7 +180,7 @@ def dangling_argument(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
         (row, argument)
         for _, rows in dataset.named_splits
         for row in rows
-        for argument in _dangling(read_items(parse_answer(row.answer).value))
+        for argument in _dangling(_listed(row, shape))
     ]
     if found:
         places = unique(row.location for row, _ in found)
@@ -198,6 +200,15 @@ def dangling_argument(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
                 "samples": [{"row": str(row.location), "argument": one} for row, one in found[:EVIDENCE]],
             },
         )
+
+
+def _listed(example: Example, shape: Shape) -> Items:
+    """What an answer lists; nothing where one of the lists that nearly all have is missing, as another rule says."""
+    value = parse_answer(example.answer).value
+    lists = [key for key in shape.firm_keys if shape.fields[key].kinds == {"array"}]
+    if isinstance(value, dict) and not all(isinstance(value.get(key), list) for key in lists):
+        return Items((), ())
+    return read_items(value)
 
 
 def _dangling(items: Items) -> list[str]:

@@ -16,8 +16,10 @@ from exactune.language import Text, say
 __all__ = ["Miss", "explain_miss"]
 
 ALIKE = 75.0
+ALIKE_SHORT = 65.0
+SHORT = 4
 """Similarity (0 to 100, rapidfuzz's partial ratio) from which a piece of the text is worth naming: two of eight
-characters may differ."""
+characters may differ, or one of three."""
 
 MOST_TEXT = 20_000
 """Characters of a text that are searched for what is alike."""
@@ -102,5 +104,14 @@ def _alike(span: str, text: str) -> str:
     # Of a span longer than the text, the two would change places.
     if len(span) < 2 or len(span) > len(text):
         return ""
-    found = fuzz.partial_ratio_alignment(span, text, score_cutoff=ALIKE)
-    return "" if found is None else text[found.dest_start : found.dest_end].strip()
+    found = fuzz.partial_ratio_alignment(span, text, score_cutoff=ALIKE_SHORT if len(span) <= SHORT else ALIKE)
+    return "" if found is None else _whole_words(text, found.dest_start, found.dest_end)
+
+
+def _whole_words(text: str, start: int, end: int) -> str:
+    """A piece of the text with the rest of the words at its ends, in scripts that part words."""
+    while start > 0 and text[start - 1 : start + 1].isascii() and text[start - 1 : start + 1].isalnum():
+        start -= 1
+    while end < len(text) and text[end - 1 : end + 1].isascii() and text[end - 1 : end + 1].isalnum():
+        end += 1
+    return text[start:end].strip()

@@ -129,11 +129,12 @@ def _are_entities(rows: Sequence[tuple[Example, JsonValue]]) -> bool:
     if items:
         known = {*TEXT_KEYS, *TYPE_KEYS, *OFFSET_KEYS}
         return all(known.issuperset(item) for item in items)
-    keys = {frozenset(mapping) for _, mapping in mappings}
+    keys = Counter(frozenset(mapping) for _, mapping in mappings if mapping)
     spans = [(span, example) for example, mapping in mappings for value in mapping.values() for span in value]
     copied = sum(span in example.input for span, example in spans)
-    # One key, or the same keys in every row, is a fixed structure: its lists are fields, not types.
-    return len(frozenset().union(*keys)) >= 2 and len(keys) >= 2 and bool(spans) and copied >= COPIED * len(spans)
+    # One key, or the same keys in nearly every row, is a fixed structure: its lists are fields, not types.
+    fixed = any(nearly_all(times, keys.total()) for times in keys.values())
+    return len(frozenset().union(*keys)) >= 2 and not fixed and bool(spans) and copied >= COPIED * len(spans)
 
 
 def _classification(config: TaskConfig, examples: Sequence[Example]) -> ClassificationTask:
