@@ -106,6 +106,8 @@ FENCED = re.compile(r"```[^\n`]*\n(.*?)\n?\s*```", re.S)
 
 
 def _is_container(text: str) -> bool:
+    if text[:1] not in ("{", "["):
+        return False
     found = scan(text, 0)
     return found.reason is None and isinstance(found.value, (dict, list)) and not text[found.end :].strip()
 
