@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exactune.checks.answers import label_only_in_eval, not_json, one_label
+from exactune.checks.answers import (
+    label_only_in_eval,
+    not_json,
+    one_label,
+    prose_around_json,
+    thinking_in_answer,
+)
 from exactune.checks.dataset import Dataset, Probe, drop_located
+from exactune.checks.kinds import dangling_argument, type_outside_set
 from exactune.checks.leaks import eval_row_in_train, leak_with_other_answer
 from exactune.checks.near import near_conflict, near_duplicate, near_leak
 from exactune.checks.rows import (
@@ -24,8 +31,11 @@ from exactune.checks.rows import (
     wrong_roles,
 )
 from exactune.checks.size import too_few_rows
+from exactune.checks.spans import span_not_in_input
+from exactune.checks.structure import schema_mismatch
 from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, row_too_long
 from exactune.checks.twins import conflicting_answers, exact_duplicate
+from exactune.checks.writing import escaped_answer, json_style_drift
 from exactune.errors import ConfigError
 from exactune.language import say
 from exactune.rules import Finding, Rule, Severity, run_rules, worst_first
@@ -52,6 +62,14 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D301", "one-label", Severity.ERROR, one_label),
     Rule("D302", "label-only-in-eval", Severity.WARNING, label_only_in_eval),
     Rule("D401", "not-json", Severity.WARNING, not_json),
+    Rule("D402", "schema-mismatch", Severity.WARNING, schema_mismatch),
+    Rule("D403", "escaped-answer", Severity.WARNING, escaped_answer),
+    Rule("D404", "json-style-drift", Severity.WARNING, json_style_drift),
+    Rule("D405", "span-not-in-input", Severity.WARNING, span_not_in_input),
+    Rule("D406", "type-outside-set", Severity.WARNING, type_outside_set),
+    Rule("D407", "dangling-argument", Severity.WARNING, dangling_argument),
+    Rule("D408", "prose-around-json", Severity.WARNING, prose_around_json),
+    Rule("D409", "thinking-in-answer", Severity.WARNING, thinking_in_answer),
     Rule("D501", "row-too-long", Severity.ERROR, row_too_long),
     Rule("D505", "answer-not-reproduced", Severity.ERROR, answer_not_reproduced),
     Rule("D506", "control-token-in-text", Severity.WARNING, control_token_in_text),

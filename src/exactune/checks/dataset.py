@@ -15,9 +15,14 @@ from exactune.language import say
 from exactune.rules import Finding, Severity
 from exactune.tasks import Task
 from exactune.tasks.infer import infer_task
+from exactune.tasks.jsontext import parse_answer
+from exactune.tasks.shape import Shape
 from exactune.types import Example, Location, Splits
 
-__all__ = ["Dataset", "Probe", "drop_located"]
+__all__ = ["MOSTLY", "Dataset", "Probe", "drop_located"]
+
+MOSTLY = 0.8
+"""Share of the training answers that are JSON from which the others count as broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,16 @@ class Dataset:
             return infer_task(self.declared, self.splits.train)
         except ConfigError:
             return None
+
+    @cached_property
+    def shape(self) -> Shape | None:
+        """What the training answers have in common as JSON; ``None`` if fewer than 80 % are an object or a list."""
+        shape = Shape()
+        for example in self.splits.train:
+            value = parse_answer(example.answer).value
+            if isinstance(value, (dict, list)):
+                shape.add(value, example.input)
+        return shape if shape.count and shape.count >= MOSTLY * len(self.splits.train) else None
 
     @cached_property
     def named_splits(self) -> tuple[tuple[str, tuple[Example, ...]], ...]:

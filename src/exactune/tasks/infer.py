@@ -14,13 +14,11 @@ from exactune.tasks.entities import OFFSET_KEYS, TEXT_KEYS, TYPE_KEYS, EntitiesT
 from exactune.tasks.jsontask import JsonTask
 from exactune.tasks.jsontext import parse_answer, quoted
 from exactune.tasks.schema import infer_schema
+from exactune.tasks.shape import nearly_all
 from exactune.tasks.text import TextTask
 from exactune.types import Example, JsonValue, Status
 
 __all__ = ["infer_task"]
-
-NEARLY_ALL = 0.95
-"""Share of the rows that has to fit a form; the rest are mistakes for the checks to report."""
 
 LABEL_LENGTH = 80
 """A label is one line of at most so many characters."""
@@ -86,7 +84,7 @@ def _requested(given: Mapping[str, object]) -> str | None:
 
 def _detect(examples: Sequence[Example]) -> str:
     rows = _containers(examples)
-    if not _nearly_all(len(rows), len(examples)):
+    if not nearly_all(len(rows), len(examples)):
         return "classification" if _are_labels([example.answer.strip() for example in examples]) else "text"
     field = _single_field([value for _, value in rows])
     if field is not None and _are_labels([value[field] for _, value in rows if _holds_label(value, field)]):
@@ -100,24 +98,19 @@ def _containers(examples: Sequence[Example]) -> list[tuple[Example, JsonValue]]:
     return [(example, value) for example, value in rows if isinstance(value, dict | list)]
 
 
-def _nearly_all(hits: int, rows: int) -> bool:
-    """At least 95 %, where one mistake is allowed from ten rows on; never of nothing."""
-    return hits > 0 and (hits >= NEARLY_ALL * rows or (hits == rows - 1 and rows >= 10))
-
-
 def _are_labels(answers: Sequence[str]) -> bool:
     """Whether answers are short and recur often enough to be labels rather than free text."""
     rows, seen = len(answers), Counter(answers)
     short = sum(0 < len(answer) <= LABEL_LENGTH and "\n" not in answer for answer in answers)
     recurring = sum(count for count in seen.values() if count > 1)
-    return _nearly_all(short, rows) and recurring >= RECURRING * rows and len(seen) <= max(1, DISTINCT * rows)
+    return nearly_all(short, rows) and recurring >= RECURRING * rows and len(seen) <= max(1, DISTINCT * rows)
 
 
 def _single_field(values: Sequence[JsonValue]) -> str | None:
     """The key of ``{key: "text"}`` if nearly all values are such objects with the same key."""
     keys: Counter[str] = Counter(next(iter(value)) for value in values if isinstance(value, dict) and len(value) == 1)
     for key, _ in keys.most_common(1):
-        if _nearly_all(sum(_holds_label(value, key) for value in values), len(values)):
+        if nearly_all(sum(_holds_label(value, key) for value in values), len(values)):
             return key
     return None
 
@@ -129,24 +122,25 @@ def _holds_label(value: JsonValue, field: str) -> bool:
 def _are_entities(rows: Sequence[tuple[Example, JsonValue]]) -> bool:
     """Whether answers are items with text and type, or mappings from types to spans of the input."""
     found = [(example, unwrap(value)) for example, value in rows if entity_items(value) is not None]
-    if not _nearly_all(len(found), len(rows)):
+    if not nearly_all(len(found), len(rows)):
         return False
     items = [item for _, inner in found if isinstance(inner, list) for item in inner]
     mappings = [(example, inner) for example, inner in found if isinstance(inner, dict)]
     if items:
         known = {*TEXT_KEYS, *TYPE_KEYS, *OFFSET_KEYS}
         return all(known.issuperset(item) for item in items)
-    keys = {frozenset(mapping) for _, mapping in mappings}
+    keys = Counter(frozenset(mapping) for _, mapping in mappings if mapping)
     spans = [(span, example) for example, mapping in mappings for value in mapping.values() for span in value]
     copied = sum(span in example.input for span, example in spans)
-    # One key, or the same keys in every row, is a fixed structure: its lists are fields, not types.
-    return len(frozenset().union(*keys)) >= 2 and len(keys) >= 2 and bool(spans) and copied >= COPIED * len(spans)
+    # One key, or the same keys in nearly every row, is a fixed structure: its lists are fields, not types.
+    fixed = any(nearly_all(times, keys.total()) for times in keys.values())
+    return len(frozenset().union(*keys)) >= 2 and not fixed and bool(spans) and copied >= COPIED * len(spans)
 
 
 def _classification(config: TaskConfig, examples: Sequence[Example]) -> ClassificationTask:
     field = config.field
     rows = _containers(examples)
-    if field is None and _nearly_all(len(rows), len(examples)):
+    if field is None and nearly_all(len(rows), len(examples)):
         field = _single_field([value for _, value in rows])
         if field is None:
             raise ConfigError(
@@ -188,7 +182,7 @@ def _json(config: TaskConfig, examples: Sequence[Example]) -> JsonTask:
     if config.json_schema is None:
         # Stray rows of another kind are mistakes; a schema that allows them would allow anything.
         kind, hits = Counter(type(value) for _, value in rows).most_common(1)[0]
-        if _nearly_all(hits, len(rows)):
+        if nearly_all(hits, len(rows)):
             rows = [(example, value) for example, value in rows if type(value) is kind]
         return JsonTask(infer_schema([value for _, value in rows], [example.input for example, _ in rows]))
     task = JsonTask(config.json_schema)

@@ -62,6 +62,8 @@ LAYOUTS = tuple(
 )  # fmt: skip
 """The layouts that are known; of two that explain the answers equally well, the first is taken."""
 
+LAYOUTS_OF_ONE_LINE = tuple(layout for layout in LAYOUTS if layout.indent is None)
+
 
 def find_layout(answers: Sequence[str]) -> Layout | None:
     """The layout of most JSON answers; ``None`` if no known one is that of more than half."""
@@ -75,7 +77,9 @@ def find_layout(answers: Sequence[str]) -> Layout | None:
 def _layouts_of(text: str) -> Iterable[Layout]:
     # The digits of a float are kept as they were written: behind a character that no unescaped text can have.
     value = json.loads(text, parse_float=lambda digits: "\0" + digits)
-    return (layout for layout in LAYOUTS if NUMBER.sub(r"\1", layout.dump(value)) == text)
+    # Lines of their own show, unless there is nothing to put on them; indented values take long to write.
+    possible = LAYOUTS if "\n" in text or not value else LAYOUTS_OF_ONE_LINE
+    return (layout for layout in possible if NUMBER.sub(r"\1", layout.dump(value)) == text)
 
 
 def key_order(rows: Sequence[list[str]], keys: list[str]) -> list[str] | None:

@@ -1,0 +1,99 @@
+"""Where JSON answers leave the structure of the others (D402)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from exactune.checks.dataset import Dataset
+from exactune.checks.mismatch import Finder, Mismatch, finder, plain_finder
+from exactune.data.words import count, unique
+from exactune.language import join, say
+from exactune.rules import Finding, Rule
+from exactune.tasks.jsontask import JsonTask
+from exactune.tasks.jsontext import parse_answer
+from exactune.tasks.schema import schema_of
+from exactune.types import Example
+
+__all__ = ["schema_mismatch"]
+
+SHOWN = 3
+EVIDENCE = 20
+
+
+def schema_mismatch(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
+    """A JSON answer with other keys or other types than the rest.
+
+    What it does:
+        Compares each JSON answer with `task.schema`, or, without one, with what nearly all training answers have in
+        common: a key that at least 95% have is missing, a key that almost none has is there, or a value is of another
+        type than at least 95% of those in its place. Values outside an enumeration are not looked at here.
+
+    Why it matters:
+        A program reads the answer by its keys and types. The model learns the slip with the rest, and in evaluation an
+        answer in the right form counts as wrong.
+
+    Example:
+        train.jsonl:40 has {"price": "12"}
+        all others look like {"price": 12}
+
+    Fix:
+        Write the answer like the others, or, if the key or the type is meant, give a `task.schema` that allows it.
+    """
+    find = _declared(dataset) or _inferred(dataset)
+    if find is None:
+        return
+    rows: list[Example] = []
+    shown: list[tuple[Example, list[Mismatch]]] = []
+    kinds: Counter[str] = Counter()
+    for _, examples in dataset.named_splits:
+        for example in examples:
+            parsed = parse_answer(example.answer).value
+            if not isinstance(parsed, (dict, list)):
+                continue
+            if found := list(find(parsed)):
+                rows.append(example)
+                kinds.update({f"{one.what} {one.place}" for one in found})
+                if len(shown) < EVIDENCE:
+                    shown.append((example, found))
+    if rows:
+        named = join(
+            "; ",
+            (
+                say("{place}: {reason}", place=row.location, reason=join(", ", (one.sentence for one in found[:SHOWN])))
+                for row, found in shown[:SHOWN]
+            ),
+        )
+        yield rule.finding(
+            say(
+                "{answers} of another structure: {named}{more}",
+                answers=count(len(rows), "answer"),
+                named=named,
+                more="; …" if len(rows) > SHOWN else "",
+            ),
+            locations=unique(row.location for row in rows),
+            evidence={
+                "rows": len(rows),
+                "kinds": dict(kinds.most_common(EVIDENCE)),
+                "samples": [
+                    {"row": str(row.location), "found": [one.sentence for one in found]} for row, found in shown
+                ],
+            },
+        )
+
+
+def _inferred(dataset: Dataset) -> Finder | None:
+    if dataset.shape is None:
+        return None
+    find = plain_finder(schema_of(dataset.shape, strict=True))
+    if dataset.task is None or dataset.task.type != "entities":
+        return find
+    # The keys of a mapping from types to spans are types, which another rule looks at.
+    return lambda value: (one for one in find(value) if not (one.what == "unknown" and isinstance(one.found, list)))
+
+
+def _declared(dataset: Dataset) -> Finder | None:
+    task, schema = dataset.task, dataset.declared.json_schema
+    if schema is None or not isinstance(task, JsonTask):
+        return None
+    return finder(schema)
