@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from exactune.checks.answers import label_only_in_eval, not_json, one_label
 from exactune.checks.dataset import Dataset, Probe, drop_located
+from exactune.checks.lengths import row_too_long
 from exactune.checks.rows import (
     cut_last_line,
     duplicate_keys,
@@ -22,7 +23,8 @@ from exactune.checks.rows import (
     wrong_roles,
 )
 from exactune.checks.size import too_few_rows
-from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, row_too_long
+from exactune.checks.templates import no_stop_token, template_unstable
+from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, prefix_labels, unknown_tokens
 from exactune.checks.twins import conflicting_answers, eval_row_in_train, exact_duplicate
 from exactune.errors import ConfigError
 from exactune.language import say
@@ -45,8 +47,12 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D205", "eval-row-in-train", Severity.ERROR, eval_row_in_train),
     Rule("D301", "one-label", Severity.ERROR, one_label),
     Rule("D302", "label-only-in-eval", Severity.WARNING, label_only_in_eval),
+    Rule("D306", "prefix-labels", Severity.INFO, prefix_labels),
     Rule("D401", "not-json", Severity.WARNING, not_json),
     Rule("D501", "row-too-long", Severity.ERROR, row_too_long),
+    Rule("D502", "template-unstable", Severity.WARNING, template_unstable),
+    Rule("D503", "no-stop-token", Severity.WARNING, no_stop_token),
+    Rule("D504", "unknown-tokens", Severity.WARNING, unknown_tokens),
     Rule("D505", "answer-not-reproduced", Severity.ERROR, answer_not_reproduced),
     Rule("D506", "control-token-in-text", Severity.WARNING, control_token_in_text),
     Rule("D702", "too-few-rows", Severity.WARNING, too_few_rows),
