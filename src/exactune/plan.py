@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from exactune.data.load import Loaded, load
 from exactune.data.split import hold_out, stratified_slice
 from exactune.data.words import count
 from exactune.errors import ConfigError, DataError
-from exactune.infer.model import context_length, pin
+from exactune.infer.model import context_length, generation_stops, pin
 from exactune.language import say
 from exactune.layers import Resolved, parse_assignment, parse_mapping, read_patch, resolve
 from exactune.recipes import Recipe, choose
+from exactune.render.behaviour import Pieces, find_behaviour, frame, unknown_id
 from exactune.render.cache import encode_all
 from exactune.render.template import Encoded, Template
 from exactune.rules import Finding, Severity
@@ -231,13 +232,25 @@ def _findings(
     limit = min(config.training.max_seq_length, context_length(base) or config.training.max_seq_length)
     # Rows that do not fit can never be used, so they are found whatever is ignored.
     ignored = [code for code in config.check.ignore if code.upper() != "D501"]
-    probe = token_probe(template, ids, limit)
+    probe = token_probe(template, ids, limit, generation_stops(base))
     return check_dataset(Dataset(loaded.splits, loaded.findings, probe, config.task), ignored)
 
 
-def token_probe(template: Template, ids: Mapping[str, tuple[Encoded, ...]], limit: int) -> Callable[[Example], Probe]:
-    """What token rules ask of a row: its length, the limit, and the answer decoded from its own ids."""
+def token_probe(
+    template: Template, ids: Mapping[str, tuple[Encoded, ...]], limit: int, known_stops: Sequence[int] = ()
+) -> Callable[[Example], Probe]:
+    """What token rules ask of a row: its length, the limit, the answer decoded from its own ids, what is not known.
+
+    Args:
+        template: The template that made the ids.
+        ids: See :func:`_encode`.
+        limit: How many tokens a row may have.
+        known_stops: Ids at which the model's generation config ends an answer.
+    """
     decode = lru_cache(10_000)(template.decode)  # labels come again and again
+    pieces, unknown, around = Pieces(template), unknown_id(template), frame(template)
+    chats = any(len(turns) > 1 for turns in ids.values())
+    behaviour = find_behaviour(template, known_stops, chats=chats)
 
     def probe(example: Example) -> Probe:
         *earlier, row = ids[example.id]
@@ -245,8 +258,19 @@ def token_probe(template: Template, ids: Mapping[str, tuple[Encoded, ...]], limi
         control = tuple(token for token in template.control_tokens if any(token in text for text in texts))
         answers = [turn.answer for turn in expand(example)[:-1]] if earlier else []
         turns = tuple((answer, decode(tuple(turn.answer_ids))) for answer, turn in zip(answers, earlier, strict=True))
-        longest = max(len(turn) for turn in ids[example.id])
-        return Probe(longest, limit, decode(tuple(row.answer_ids)), control, turns)
+        plain = all(map(str.isascii, texts))
+        return Probe(
+            tokens=max(map(len, ids[example.id])),
+            limit=limit,
+            decoded=decode(tuple(row.answer_ids)),
+            control=control,
+            turns=turns,
+            answer_ids=row.answer_ids,
+            own=max(1, len(row) - around),
+            unknown=0 if unknown is None else row.prompt_ids.count(unknown) + row.answer_ids.count(unknown),
+            pieces=0 if plain else sum(map(pieces.__getitem__, chain(row.prompt_ids, row.answer_ids))),
+            behaviour=behaviour,
+        )
 
     return probe
 

@@ -1,4 +1,4 @@
-"""The nouns that travel between the layers: messages, examples, patches, predictions."""
+"""The nouns that travel between the layers: messages, examples, patches, predictions, what templates do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Example", "Generation", "JsonValue", "Location", "Message", "Patch", "Role", "Splits", "Status"]
+__all__ = [
+    "Behaviour",
+    "Example",
+    "Generation",
+    "JsonValue",
+    "Location",
+    "Message",
+    "Patch",
+    "Role",
+    "Splits",
+    "Status",
+]
 
 JsonValue = Any
 """A value that ``json.loads`` can return."""
@@ -125,3 +136,26 @@ class Generation:
     logprob: float
     tokens: int = field(default=0)
     forced: int = field(default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a tokenizer and its chat template do whatever the row is.
+
+    Attributes:
+        dated: A line of every prompt with the date in it, as ``strftime`` would be asked for it; empty if none is.
+        injected: What stands in a prompt in place of an empty system message; empty if nothing does.
+        rewrites: Whether an answer is written otherwise once other turns follow.
+        drops_thought: Whether an answer with a thinking block is.
+        doubles_start: Whether a rendered prompt gets a second begin-of-sequence token where it is tokenized as text.
+        stop: The token that ends a trained answer.
+        known_stops: The tokens that the model's generation config ends an answer at; empty where it names none.
+    """
+
+    dated: str = ""
+    injected: str = ""
+    rewrites: bool = False
+    drops_thought: bool = False
+    doubles_start: bool = False
+    stop: str = ""
+    known_stops: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from exactune.checks.answers import (
 from exactune.checks.dataset import Dataset, Probe, drop_located
 from exactune.checks.kinds import dangling_argument, type_outside_set
 from exactune.checks.leaks import eval_row_in_train, leak_with_other_answer
+from exactune.checks.lengths import row_too_long
 from exactune.checks.near import near_conflict, near_duplicate, near_leak
 from exactune.checks.rows import (
     cut_last_line,
@@ -33,7 +34,8 @@ from exactune.checks.rows import (
 from exactune.checks.size import too_few_rows
 from exactune.checks.spans import span_not_in_input
 from exactune.checks.structure import schema_mismatch
-from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, row_too_long
+from exactune.checks.templates import no_stop_token, template_unstable
+from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, prefix_labels, unknown_tokens
 from exactune.checks.twins import conflicting_answers, exact_duplicate
 from exactune.checks.writing import escaped_answer, json_style_drift
 from exactune.errors import ConfigError
@@ -61,6 +63,7 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D207", "leak-with-other-answer", Severity.WARNING, leak_with_other_answer),
     Rule("D301", "one-label", Severity.ERROR, one_label),
     Rule("D302", "label-only-in-eval", Severity.WARNING, label_only_in_eval),
+    Rule("D306", "prefix-labels", Severity.INFO, prefix_labels),
     Rule("D401", "not-json", Severity.WARNING, not_json),
     Rule("D402", "schema-mismatch", Severity.WARNING, schema_mismatch),
     Rule("D403", "escaped-answer", Severity.WARNING, escaped_answer),
@@ -71,6 +74,9 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D408", "prose-around-json", Severity.WARNING, prose_around_json),
     Rule("D409", "thinking-in-answer", Severity.WARNING, thinking_in_answer),
     Rule("D501", "row-too-long", Severity.ERROR, row_too_long),
+    Rule("D502", "template-unstable", Severity.WARNING, template_unstable),
+    Rule("D503", "no-stop-token", Severity.WARNING, no_stop_token),
+    Rule("D504", "unknown-tokens", Severity.WARNING, unknown_tokens),
     Rule("D505", "answer-not-reproduced", Severity.ERROR, answer_not_reproduced),
     Rule("D506", "control-token-in-text", Severity.WARNING, control_token_in_text),
     Rule("D702", "too-few-rows", Severity.WARNING, too_few_rows),

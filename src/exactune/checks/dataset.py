@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from exactune.tasks import Task
 from exactune.tasks.infer import infer_task
 from exactune.tasks.jsontext import parse_answer
 from exactune.tasks.shape import Shape
-from exactune.types import Example, Location, Splits
+from exactune.types import Behaviour, Example, Location, Splits
 
 __all__ = ["MOSTLY", "Dataset", "Probe", "drop_located"]
 
@@ -35,6 +35,11 @@ class Probe:
         decoded: The answer's ids turned back into text.
         control: Control tokens of the chat template that stand in the row's own text.
         turns: Earlier answers of a chat that are trained too, each with what its ids give back.
+        answer_ids: Ids of the answer, the stop token last.
+        own: Tokens of the row's own texts, without what the template writes around them.
+        unknown: How many of them stand for text that the tokenizer does not know.
+        pieces: How many of them stand for a part of a character only.
+        behaviour: The same for all rows.
     """
 
     tokens: int
@@ -42,6 +47,11 @@ class Probe:
     decoded: str
     control: tuple[str, ...] = ()
     turns: tuple[tuple[str, str], ...] = ()
+    answer_ids: Sequence[int] = ()
+    own: int = 0
+    unknown: int = 0
+    pieces: int = 0
+    behaviour: Behaviour = field(default_factory=Behaviour)
 
 
 @dataclass(frozen=True)

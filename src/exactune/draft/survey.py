@@ -154,7 +154,7 @@ def _look(patches: Sequence[Patch], folder: Path) -> Survey:
             raise
         # Rows are the same for any model; only their tokens are not.
         survey = _survey(resolved, [*patches, Patch({"model": "mini", "model_revision": None}, "init")], folder, base)
-        findings = tuple(finding for finding in survey.findings if not finding.code.startswith("D5"))
+        findings = tuple(finding for finding in survey.findings if not finding.code.startswith(("D306", "D5")))
         recipe = choose(survey.recipe.rows, base, full=resolved.config.lora is None)
         unseen = str(error).partition("\n")[0]
         return replace(survey, findings=findings, recipe=recipe, tokens=None, unseen=unseen)

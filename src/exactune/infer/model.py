@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
 
 from exactune.bases import Base
 from exactune.errors import ModelError
@@ -20,7 +20,16 @@ from exactune.language import say
 from exactune.render.hub import hub_options
 from exactune.render.template import Template, model_not_loaded
 
-__all__ = ["context_length", "default_device", "describe_device", "evaluating", "load_base", "pin", "weights_digest"]
+__all__ = [
+    "context_length",
+    "default_device",
+    "describe_device",
+    "evaluating",
+    "generation_stops",
+    "load_base",
+    "pin",
+    "weights_digest",
+]
 
 
 def default_device() -> torch.device:
@@ -74,15 +83,27 @@ def load_base(base: Base, *, full: bool = False) -> tuple[PreTrainedModel, Templ
                 missing=missing,
             )
         )
-    template = Template.load(base, _stop_ids(model))
+    template = Template.load(base, _stop_ids(model.generation_config))
     return model.to(device).eval(), template
 
 
-def _stop_ids(model: PreTrainedModel) -> list[int]:
-    value = getattr(model.generation_config, "eos_token_id", None)
+def _stop_ids(config: GenerationConfig | PretrainedConfig | None) -> list[int]:
+    value = getattr(config, "eos_token_id", None)
     if value is None:
         return []
     return list(value) if isinstance(value, list) else [value]
+
+
+def generation_stops(base: Base) -> list[int]:
+    """The ids at which the model's generation config ends an answer, as whatever serves the model reads it.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    try:
+        return _stop_ids(GenerationConfig.from_pretrained(base.location, **hub_options(base.location, base.revision)))
+    except OSError:  # models without one: transformers then makes it of the model's own config
+        return _stop_ids(_config(base).get_text_config())
 
 
 def context_length(base: Base) -> int | None:
