@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from exactune.checks.names import Rows, find_names
 from exactune.config import TaskConfig
 from exactune.data.expand import expand
 from exactune.data.normalise import normalise
@@ -62,6 +63,11 @@ class Dataset:
             return infer_task(self.declared, self.splits.train)
         except ConfigError:
             return None
+
+    @cached_property
+    def names(self) -> Mapping[str, Mapping[str, Rows]]:
+        """What is named (labels, entity types, values of a JSON field) -> split -> name -> rows."""
+        return find_names(self.task, self.named_splits)
 
     @cached_property
     def named_splits(self) -> tuple[tuple[str, tuple[Example, ...]], ...]:
