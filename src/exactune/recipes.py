@@ -14,13 +14,14 @@ from exactune.bases import Base
 from exactune.language import Text, say
 from exactune.types import Patch
 
-__all__ = ["Expected", "Recipe", "choose"]
+__all__ = ["Expected", "Recipe", "bands", "choose"]
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The band the guide expects for this many rows, as fractions of 1."""
+    """The band the guide expects from this many rows on, as fractions of 1."""
 
+    rows: int
     low: float
     high: float
     note: str
@@ -56,6 +57,16 @@ def _bracket(entries: Sequence[Entry], rows: int) -> Entry:
     return next(entry for entry in entries if entry["below"] is None or rows < entry["below"])
 
 
+def bands() -> tuple[Expected, ...]:
+    """What the guide expects, by number of rows, the fewest first; the first begins at its minimum."""
+    entries = _table()["expected"]
+    starts = [_table()["minimum_rows"], *(entry["below"] for entry in entries[:-1])]
+    return tuple(
+        Expected(start, entry["low"], entry["high"], Text(entry["note"]))
+        for start, entry in zip(starts, entries, strict=True)
+    )
+
+
 def choose(rows: int, base: Base, *, full: bool = False) -> Recipe:
     """The guide's recipe for ``rows`` training rows, adapted to what the base declares of itself.
 
@@ -88,8 +99,5 @@ def choose(rows: int, base: Base, *, full: bool = False) -> Recipe:
             factor=factor,
             rate=values["training.learning_rate"],
         )
-    expected = None
-    if rows >= table["minimum_rows"]:
-        band = _bracket(table["expected"], rows)
-        expected = Expected(band["low"], band["high"], Text(band["note"]))
-    return Recipe(rows, entry["name"], Patch(values, "recipe", reason), expected)
+    expected = [band for band in bands() if band.rows <= rows]
+    return Recipe(rows, entry["name"], Patch(values, "recipe", reason), expected[-1] if expected else None)

@@ -256,9 +256,9 @@ MALFORMED: dict[str, tuple[str | bytes, str, str]] = {
     "pair of two conversations": (
         '{"chosen": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "rejected'
         '": [{"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]}\n',
-        "D102",
-        "1 row in no known format: train.jsonl:1: `chosen` and `rejected` differ before their last "
-        "turns; write the prompt of both once",
+        "D603",
+        "1 row whose two answers have different prompts: train.jsonl:1: `chosen` and `rejected` differ before "
+        "their last turns",
     ),
 }
 """Name -> content of ``train.jsonl``, code of the finding (none for a file that cannot be used), message."""

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exactune.checks.answers import (
-    label_only_in_eval,
     not_json,
-    one_label,
     prose_around_json,
     thinking_in_answer,
 )
 from exactune.checks.dataset import Dataset, Probe, drop_located
 from exactune.checks.kinds import dangling_argument, type_outside_set
+from exactune.checks.labels import label_imbalance, label_only_in_eval, label_outside_set
 from exactune.checks.leaks import eval_row_in_train, leak_with_other_answer
 from exactune.checks.lengths import row_too_long
 from exactune.checks.near import near_conflict, near_duplicate, near_leak
+from exactune.checks.openended import open_ended
+from exactune.checks.preference import chosen_equals_rejected, chosen_longer
 from exactune.checks.rows import (
     cut_last_line,
     duplicate_keys,
@@ -27,16 +28,19 @@ from exactune.checks.rows import (
     empty_prompt,
     file_encoding,
     no_answer,
+    prompts_differ,
     unknown_format,
     unreadable_row,
     wrong_roles,
 )
-from exactune.checks.size import too_few_rows
+from exactune.checks.size import few_rows_per_label, too_few_rows
 from exactune.checks.spans import span_not_in_input
 from exactune.checks.structure import schema_mismatch
+from exactune.checks.synonyms import synonym_labels
 from exactune.checks.templates import no_stop_token, template_unstable
 from exactune.checks.tokens import answer_not_reproduced, control_token_in_text, prefix_labels, unknown_tokens
 from exactune.checks.twins import conflicting_answers, exact_duplicate
+from exactune.checks.variants import label_variants
 from exactune.checks.writing import escaped_answer, json_style_drift
 from exactune.errors import ConfigError
 from exactune.language import say
@@ -61,8 +65,11 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D205", "eval-row-in-train", Severity.ERROR, eval_row_in_train),
     Rule("D206", "near-leak", Severity.WARNING, near_leak),
     Rule("D207", "leak-with-other-answer", Severity.WARNING, leak_with_other_answer),
-    Rule("D301", "one-label", Severity.ERROR, one_label),
+    Rule("D301", "label-imbalance", Severity.WARNING, label_imbalance),
     Rule("D302", "label-only-in-eval", Severity.WARNING, label_only_in_eval),
+    Rule("D303", "label-variants", Severity.WARNING, label_variants),
+    Rule("D304", "label-outside-set", Severity.WARNING, label_outside_set),
+    Rule("D305", "synonym-labels", Severity.WARNING, synonym_labels),
     Rule("D306", "prefix-labels", Severity.INFO, prefix_labels),
     Rule("D401", "not-json", Severity.WARNING, not_json),
     Rule("D402", "schema-mismatch", Severity.WARNING, schema_mismatch),
@@ -79,7 +86,12 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D504", "unknown-tokens", Severity.WARNING, unknown_tokens),
     Rule("D505", "answer-not-reproduced", Severity.ERROR, answer_not_reproduced),
     Rule("D506", "control-token-in-text", Severity.WARNING, control_token_in_text),
+    Rule("D601", "chosen-equals-rejected", Severity.WARNING, chosen_equals_rejected),
+    Rule("D602", "chosen-longer", Severity.WARNING, chosen_longer),
+    Rule("D603", "prompts-differ", Severity.ERROR, prompts_differ),
+    Rule("D701", "open-ended", Severity.WARNING, open_ended),
     Rule("D702", "too-few-rows", Severity.WARNING, too_few_rows),
+    Rule("D703", "few-rows-per-label", Severity.WARNING, few_rows_per_label),
 )
 
 

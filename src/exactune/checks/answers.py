@@ -8,80 +8,13 @@ from collections.abc import Callable, Iterator
 
 from exactune.checks.dataset import MOSTLY, Dataset
 from exactune.checks.slips import why_not_json
-from exactune.data.split import answers_recur
 from exactune.data.strict_json import scan
 from exactune.data.words import count, excerpt, unique
 from exactune.language import join, say
 from exactune.rules import Finding, Rule
-from exactune.types import Example, Location
+from exactune.types import Example
 
-__all__ = ["label_only_in_eval", "not_json", "one_label", "prose_around_json", "thinking_in_answer"]
-
-
-def one_label(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
-    """Training rows that all have the same answer.
-
-    What it does:
-        Fires when there are two or more training rows and only one answer among them.
-
-    Why it matters:
-        The model learns to give that answer to everything. Usually a filter or a wrong column is the cause.
-
-    Example:
-        5,000 rows, each with {"label": "正面"}
-
-    Fix:
-        Add rows with the other answers, or check that the answer is read from the right column (`data.columns`).
-    """
-    answers = {example.answer.strip() for example in dataset.splits.train}
-    if len(dataset.splits.train) > 1 and len(answers) == 1:
-        answer = answers.pop()
-        yield rule.finding(
-            say(
-                "all {rows:,} training rows have the answer {answer!r}",
-                rows=len(dataset.splits.train),
-                answer=excerpt(answer),
-            ),
-            locations=unique(Location(example.location.file, None) for example in dataset.splits.train),
-            evidence={"answer": answer, "rows": len(dataset.splits.train)},
-        )
-
-
-def label_only_in_eval(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
-    """A label of eval or test that training never shows.
-
-    What it does:
-        Where training answers come back like labels (on average each at least twice), finds eval and test rows whose
-        answer is none of them.
-
-    Why it matters:
-        The model cannot know a label it has never seen: each of these rows counts as wrong. Often it is a misspelling.
-
-    Example:
-        train.jsonl has 正面, 負面, 中立; eval.jsonl:17 has 中性
-
-    Fix:
-        Correct the label, add training rows for it, or remove the rows from evaluation.
-    """
-    if not answers_recur(dataset.splits.train):
-        return
-    known = {example.answer.strip() for example in dataset.splits.train}
-    scored = (*dataset.splits.eval, *dataset.splits.test)
-    unseen = [example for example in scored if example.answer.strip() not in known]
-    if unseen:
-        labels = Counter(example.answer.strip() for example in unseen)
-        named = join(", ", (f"{excerpt(label)!r} ({number:,})" for label, number in labels.most_common(5)))
-        more = ", …" if len(labels) > 5 else ""
-        yield rule.finding(
-            say(
-                "{rows} with an answer that no training row has: {named}{more}",
-                rows=count(len(unseen), "eval or test row"),
-                named=named,
-                more=more,
-            ),
-            locations=unique(example.location for example in unseen),
-            evidence={"labels": dict(labels.most_common())},
-        )
+__all__ = ["not_json", "prose_around_json", "thinking_in_answer"]
 
 
 SHOWN = 3

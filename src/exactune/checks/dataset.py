@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from exactune.checks.names import Rows, find_names
 from exactune.config import TaskConfig
 from exactune.data.digests import Keys, keys_of
 from exactune.data.near import Near, near_pairs
@@ -87,6 +88,11 @@ class Dataset:
             if isinstance(value, (dict, list)):
                 shape.add(value, example.input)
         return shape if shape.count and shape.count >= MOSTLY * len(self.splits.train) else None
+
+    @cached_property
+    def names(self) -> Mapping[str, Mapping[str, Rows]]:
+        """What is named (labels, entity types, values of a JSON field) -> split -> name -> rows."""
+        return find_names(self.task, self.named_splits)
 
     @cached_property
     def named_splits(self) -> tuple[tuple[str, tuple[Example, ...]], ...]:

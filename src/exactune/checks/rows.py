@@ -1,4 +1,4 @@
-"""Rules about what loading found: rows it had to reject, and files it read as something else than UTF-8 (D1xx)."""
+"""Rules about what loading found: rows it had to reject, and files that are not UTF-8 (D1xx, D603)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ __all__ = [
     "empty_prompt",
     "file_encoding",
     "no_answer",
+    "prompts_differ",
     "unknown_format",
     "unreadable_row",
     "wrong_roles",
@@ -197,5 +198,26 @@ def duplicate_keys(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
 
     Fix:
         Keep the value that is meant, or rename one of the keys.
+    """
+    return _rejected(dataset, rule)
+
+
+def prompts_differ(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
+    """A preference pair whose answers belong to different prompts.
+
+    What it does:
+        Lists the preference rows in which `chosen` and `rejected` are conversations that differ before their last
+        turns, or ask something else than `prompt`.
+
+    Why it matters:
+        A preference is between two answers to one prompt. Here it cannot be known which prompt the model should see,
+        and the difference between the prompts would be learned as a difference between the answers.
+
+    Example:
+        {"chosen": [user "2 + 2?", assistant "4"], "rejected": [user "2 + 3?", assistant "6"]}
+
+    Fix:
+        Write the prompt once, as `prompt`, and only the two answers as `chosen` and `rejected`; remove pairs whose
+        answers belong to different prompts.
     """
     return _rejected(dataset, rule)

@@ -129,7 +129,11 @@ def preference(row: Row) -> list[Turn]:
         prompt = row["prompt"]
         asked = read_turns(prompt, "prompt") if isinstance(prompt, list) else [Turn("user", prompt)]
         # Some sets write the prompt twice: on its own, and at the head of both conversations.
-        return _system(row) + (chosen if len(chosen) > 1 and chosen[: len(asked)] == asked else asked + chosen)
+        if len(chosen) > 1 and chosen[: len(asked)] == asked:
+            return _system(row) + chosen
+        if asked and asked[-1].role == chosen[0].role == "user":
+            raise RowError("D603", say("`prompt` and `chosen` ask different things"))
+        return _system(row) + asked + chosen
     if "conversations" in row:
         return sharegpt(row) + chosen
     if "instruction" in row:
@@ -142,10 +146,10 @@ def preference_rejected(row: Row) -> str | None:
     if row["rejected"] is None:
         return None
     *before, last = _side(row, "rejected")
-    if last.role != "assistant" or before != _side(row, "chosen")[:-1]:
-        raise RowError(
-            "D102", say("`chosen` and `rejected` differ before their last turns; write the prompt of both once")
-        )
+    if before != _side(row, "chosen")[:-1]:
+        raise RowError("D603", say("`chosen` and `rejected` differ before their last turns"))
+    if last.role != "assistant":
+        raise RowError("D104", say("`rejected` ends with a turn of {role}, not with an answer", role=last.role))
     return answer_text(last.content)
 
 

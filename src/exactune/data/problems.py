@@ -93,6 +93,14 @@ KINDS: Mapping[str, Kind] = {
         say("with two values for one key"),
         say("Keep the value that is meant, or rename one of the keys."),
     ),
+    "D603": Kind(
+        "prompts-differ",
+        say("whose two answers have different prompts"),
+        say(
+            "Write the prompt once, as `prompt`, and only the two answers as `chosen` and `rejected`; remove pairs "
+            "whose answers belong to different prompts."
+        ),
+    ),
 }
 
 
