@@ -80,7 +80,7 @@ def _twins(finding: Finding) -> dict[str, tuple[str, str, str]]:
         twins = {str(place): (str(twin), "", "") for place, twin in zip(places, others, strict=True)}
     for group in finding.evidence.get("groups") or ():
         first, *rest = group
-        twins |= {row: (first, "", "") for row in rest}
+        twins |= dict.fromkeys(rest, (first, "", ""))
     for pair in finding.evidence.get("pairs") or ():
         row, twin = pair.get("row") or pair.get("train"), pair.get("twin") or pair.get("first") or pair.get("eval")
         twin = twin[0] if isinstance(twin, list) and twin else twin

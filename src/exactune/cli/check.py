@@ -22,7 +22,9 @@ __all__ = ["check"]
 def check(
     targets: Annotated[list[str], typer.Argument(help="A config, or data files.", metavar="CONFIG|DATA...")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page with every place to FILE.", metavar="FILE")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with every place to FILE.", metavar="FILE")
+    ] = None,
     select: Annotated[list[str], typer.Option(help="Only these codes.", metavar="CODE")] = [],  # noqa: B006
     ignore: Annotated[list[str], typer.Option(help="Not these codes.", metavar="CODE")] = [],  # noqa: B006
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,

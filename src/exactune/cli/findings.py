@@ -15,7 +15,7 @@ from exactune.quotes import Piece, Quote, quotes_of, texts_at, visible
 from exactune.rules import Finding, Severity
 from exactune.types import Location, Splits
 
-__all__ = ["SHOWN", "show_findings", "show_line"]
+__all__ = ["SHOWN", "STYLES", "show_findings", "show_line"]
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
 COLON = say(": ")
@@ -31,10 +31,10 @@ CONTEXT = 20
 
 LEFT_OUT = "…"
 
-_BREAKABLE = re.compile(
-    # Chinese may be broken between any two characters, but no line begins with a closing or ends with an opening mark.
-    r"[（「『《〈【“‘(]*[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef][、，。：；！？）」』》〉】”’…)]*|[^\s\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]+|\s+"
-)
+_CJK = r"\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+_CLOSING = r"[、，。：；！？）」』》〉】”’…]*"
+_BREAKABLE = re.compile(rf"[（「『《〈【“‘]*[{_CJK}]{_CLOSING}|[^\s{_CJK}]+{_CLOSING}|\s+")
+"""Chinese may be broken between any two characters, but no line begins with a closing or ends with an opening mark."""
 
 
 def show_findings(findings: Sequence[Finding], console: Console, splits: Splits | None = None) -> None:

@@ -1,7 +1,7 @@
 """Mend what is mechanical in copies of the data files; everything else stays for a person to decide.
 
 Exact duplicates are left out (the first stays); JSON answers get the layout and the order of keys that most have, and
-lose code fences and escapes; variants of a label become the form used most; files become UTF-8. Originals are only read.
+lose code fences and escapes; variants of a label become the form used most; files become UTF-8. Originals stay.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ MOSTLY = 0.8
 """Share of the training answers that have to be JSON once fences are off, for a fence to be a slip. As in D401."""
 
 _FENCED = re.compile(r"\s*```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL)
-_ESCAPE = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})|\\.", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})|\\.", re.DOTALL
+)
 
 Path = tuple[str, ...]
 """Keys down to an object of a JSON value; the items of a list share that of the list."""

@@ -96,7 +96,9 @@ def copied(data: bytes, shown: str, changes: Mapping[int, RowChange], *, as_utf8
         return Copy(data, notes=(why,) if changes or marked else ())
     pieces = _elements(text) if read.kind == "json" else _by_lines(text, read)
     if pieces is None:
-        why = say("{file}: an array with rows that cannot be read, so it is copied as it is; mend these first", file=shown)
+        why = say(
+            "{file}: an array with rows that cannot be read, so it is copied as it is; mend these first", file=shown
+        )
         return Copy(data, notes=(why,))
     had_mark = data.startswith(codecs.BOM_UTF8)
     form = tuple(_form(read, text, had_mark)) if as_utf8 else ()
@@ -122,7 +124,8 @@ def _by_lines(text: str, read: ReadFile) -> _Pieces:
     """Rows reach from the line they begin in to the one where the next begins."""
     lines = text.split("\n")
     lines = [line + "\n" for line in lines[:-1]] + [lines[-1]]
-    starts = sorted({place.location.line or 1 for place in (*read.rows, *read.broken)})
+    places = (*(row.location for row in read.rows), *(row.location for row in read.broken))
+    starts = sorted({place.line or 1 for place in places})
     ends = [*(start - 1 for start in starts[1:]), len(lines)]
     rows = [_Piece(start, "".join(lines[start - 1 : end])) for start, end in zip(starts, ends, strict=True)]
     return _Pieces("".join(lines[: starts[0] - 1]), rows)
@@ -206,7 +209,9 @@ def _from_parquet(data: bytes, read: ReadFile, shown: str, changes: Mapping[int,
     if not done:
         return Copy(data)
     if read.broken:
-        return Copy(data, notes=(say("{file}: Parquet with rows that cannot be read, so it is copied as it is", file=shown),))
+        return Copy(
+            data, notes=(say("{file}: Parquet with rows that cannot be read, so it is copied as it is", file=shown),)
+        )
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     note = say("{file}: Parquet, written as JSONL", file=shown)
     return Copy(text.encode(), ".jsonl", (), frozenset(done), (note,))

@@ -65,7 +65,7 @@ def _renamed(value: JsonValue, task: Task | None, form: Callable[[str], str]) ->
         return {key: form(label) for key, label in value.items()}
     inner = unwrap(value)
     renamed = _renamed_items(inner, form) if isinstance(inner, list) else _renamed_keys(inner, form)
-    return renamed if inner is value else {key: renamed for key in value}
+    return renamed if inner is value else dict.fromkeys(value, renamed)
 
 
 def _renamed_items(items: Sequence[Mapping[str, str]], form: Callable[[str], str]) -> list[dict[str, str]]:

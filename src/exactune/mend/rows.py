@@ -83,5 +83,6 @@ def in_table(body: str, row: Mapping[str, Any], slot: Slot, answer: str, delimit
     """The record of a table with another answer."""
     fields = [str(value) for value in with_answer(row, slot, answer).values()]
     written = io.StringIO()
-    csv.writer(written, delimiter=delimiter, lineterminator="").writerow(fields)
-    return written.getvalue() + body[len(body.rstrip("\r\n")) :]
+    # It quotes what holds a character of the line's end, so that has to be a real one.
+    csv.writer(written, delimiter=delimiter, lineterminator="\r\n").writerow(fields)
+    return written.getvalue().removesuffix("\r\n") + body[len(body.rstrip("\r\n")) :]

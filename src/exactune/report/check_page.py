@@ -21,7 +21,7 @@ from exactune.types import Splits
 __all__ = ["write_check_page"]
 
 MOST = 1000
-"""Places of one finding that the page shows; ``--json`` has them all. A page of a hundred thousand rows helps nobody."""
+"""Places of one finding that the page shows; ``--json`` has them all. Nobody reads a hundred thousand rows."""
 
 LONGEST = 400
 """Characters of a row that are shown."""
