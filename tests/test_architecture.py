@@ -92,6 +92,8 @@ def test_the_torch_free_zone_never_imports_torch_at_the_top(top: str) -> None:
         ["train", "--help"],
         ["init", "--help"],
         ["check", "rows.jsonl"],
+        ["check", "rows.jsonl", "--html", "page.html"],
+        ["check", "rows.jsonl", "--fix", "-o", "fixed"],
         ["--lang", "zh-TW", "check", "rows.jsonl"],
         ["report", "absent"],
     ],

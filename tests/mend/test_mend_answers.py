@@ -72,6 +72,13 @@ def test_without_a_usual_order_keys_stay() -> None:
     assert all(mended_answer(answer, learn_house(None, answers), CODES) == [] for answer in answers)
 
 
+def test_keys_that_are_data_have_no_order() -> None:
+    types = ["person", "city", "game", "book", "film"]
+    answers = [json.dumps({types[n % 5]: ["x"]}) for n in range(200)] + ['{"city": ["x"], "person": ["y"]}'] * 9
+    house = learn_house(None, answers)
+    assert mended_answer('{"person": ["y"], "city": ["x"]}', house, CODES) == []
+
+
 def test_an_unusual_key_leaves_the_order_alone() -> None:
     orders = {(): ["a", "b"]}
     assert laid_out('{"b": 1, "extra": 2, "a": 3}', Layout(), orders) is None

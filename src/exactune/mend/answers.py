@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,10 @@ _FENCED = re.compile(r"\s*```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL)
 _ESCAPE = re.compile(
     r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})|\\.", re.DOTALL
 )
+
+USUAL = 0.5
+"""Share of the objects that have to have a key for it to have a place in their order. Rarer ones are often data: the
+entity types of {"person": [...], "city": [...]} come in the order of the text."""
 
 Path = tuple[str, ...]
 """Keys down to an object of a JSON value; the items of a list share that of the list."""
@@ -154,8 +159,9 @@ def _orders(answers: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
         for path, keys in _keys(parse_answer(answer).value):
             rows.setdefault(path, []).append(keys)
     for path, seen in rows.items():
-        order = key_order(seen, list(dict.fromkeys(key for keys in seen for key in keys)))
-        if order is not None:
+        times = Counter(key for keys in seen for key in keys)
+        order = key_order(seen, [key for key, number in times.items() if number >= USUAL * len(seen)])
+        if order:
             yield path, order
 
 
