@@ -17,11 +17,11 @@ ROOT = Path(exactune.__file__).parent
 LAYERS = [
     {"errors", "types", "language", "config", "layers", "durable", "ranks", "stop", "rundir", "rules"},
     {"tasks", "data", "bases", "recipes"},
-    {"render"},
+    {"render", "quotes"},
     {"checks", "infer"},
     {"train", "evaluate"},
     {"report", "environment"},
-    {"plan", "apply", "checking", "draft", "describe", "record", "resume", "pipeline"},
+    {"plan", "apply", "checking", "draft", "describe", "record", "resume", "pipeline", "mend"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -29,8 +29,9 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 SAME_LEVEL = {0, 6}
 SAME_LEVEL_PAIRS = {("recipes", "bases")}
 TORCH_FREE = {"errors", "types", "language", "config", "layers", "durable", "ranks", "stop", "rundir", "rules", "tasks",
-              "data", "bases", "recipes", "checks", "report", "environment", "checking", "draft", "cli"}  # fmt: skip
-HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate"}
+              "data", "bases", "recipes", "checks", "report", "environment", "checking", "draft", "cli",
+              "quotes", "mend"}  # fmt: skip
+HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "sklearn", "scipy", "pandas", "pyarrow"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -91,6 +92,8 @@ def test_the_torch_free_zone_never_imports_torch_at_the_top(top: str) -> None:
         ["train", "--help"],
         ["init", "--help"],
         ["check", "rows.jsonl"],
+        ["check", "rows.jsonl", "--html", "page.html"],
+        ["check", "rows.jsonl", "--fix", "-o", "fixed"],
         ["--lang", "zh-TW", "check", "rows.jsonl"],
         ["report", "absent"],
     ],

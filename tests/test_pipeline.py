@@ -8,6 +8,7 @@ import pytest
 
 import exactune
 from exactune.errors import ConfigError, DataError, ModelError, RunError, TemplateError, TrainingError
+from exactune.report import write_report
 from exactune.rundir import Run, read_json, read_jsonl
 
 import tiny
@@ -135,6 +136,23 @@ def test_a_row_too_long_stops_or_is_rejected_and_listed(task: Callable[..., Path
     run = exactune.train(config, assignments=[*limit, "check.on_error=skip"])
     assert read_json(run.data)["rejected"] == [{"file": str(train), "line": 25, "reason": "D501 row-too-long"}]
     assert read_json(run.data)["splits"]["train"]["rows"] == 24
+
+
+def test_rows_left_out_are_listed_with_what_was_wrong_with_them(task: Callable[..., Path], tmp_path: Path) -> None:
+    config = task()
+    train = tmp_path / "train.jsonl"
+    leaked = (tmp_path / "eval.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    train.write_text(train.read_text(encoding="utf-8") + "{oops\n" + leaked + "\n", encoding="utf-8")
+    run = exactune.train(config, assignments=["check.on_error=skip"])
+    broken, leak = read_json(run.data)["rejected"]
+    assert (broken["line"], broken["reason"]) == (25, "D101 unreadable-row")
+    assert broken["detail"].startswith("not JSON: Expecting property name")
+    assert leak == {"file": str(train), "line": 26, "reason": "D205 eval-row-in-train"}
+    report = run.report.read_text(encoding="utf-8")
+    assert "not JSON: Expecting property name" in report
+    assert "D205 eval-row-in-train" in report
+    write_report(run, "zh-TW")
+    assert "屬性名稱應以雙引號括住" in run.report.read_text(encoding="utf-8")
 
 
 def test_an_adapter_whose_base_is_missing_or_changed_is_refused(task: Callable[..., Path], tmp_path: Path) -> None:

@@ -17,16 +17,38 @@ from pydantic import BaseModel
 from exactune.checks import RULES
 from exactune.config import Config, config_keys
 from exactune.layers import ALIASES
+from exactune.mend import MENDED
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
 def rules() -> str:
-    """Every rule with the sections of its docstring."""
-    parts = ["# Rules\n\nMade from the docstrings by `make docs`. On the command line: `exactune explain D205`.\n"]
+    """Every rule with the sections of its docstring, below a table of them all."""
+    parts = ["# Rules\n\nMade from the docstrings by `make docs`. On the command line: `exactune explain D205`, and in "
+             "Traditional Chinese: `exactune --lang zh-TW explain D205`.\n\n"
+             "Errors stop a training run. `exactune check --fix -o DIR` mends in copies what is marked so.\n\n"
+             "| code | name | severity | | mended by `--fix` |\n| --- | --- | --- | --- | --- |\n"]  # fmt: skip
     for rule in RULES:
-        parts.append(f"\n## {rule.code} {rule.name} ({rule.severity})\n\n```text\n{rule.doc}\n```\n")
+        link = f"{rule.code} {rule.name} ({rule.severity})".lower().replace(" ", "-").translate({40: None, 41: None})
+        mended = "yes" if rule.code in MENDED else ""
+        summary = _plain(rule.sections[0][1]).replace("|", "\\|")
+        parts.append(f"| [{rule.code}](#{link}) | {rule.name} | {rule.severity} | {summary} | {mended} |\n")
+    for rule in RULES:
+        parts.append(f"\n## {rule.code} {rule.name} ({rule.severity})\n")
+        parts += [_section(heading, text) for heading, text in rule.sections]
     return "".join(parts)
+
+
+def _section(heading: str, text: str) -> str:
+    if heading == "Example":
+        return f"\n**Example**\n\n```text\n{text}\n```\n"
+    return f"\n**{heading}.** {_plain(text)}\n" if heading else f"\n{_plain(text)}\n"
+
+
+def _plain(text: str) -> str:
+    """A text whose angle brackets are no tags; code in backquotes needs no care."""
+    parts = text.split("`")
+    return "`".join(part if number % 2 else part.replace("<", "&lt;") for number, part in enumerate(parts))
 
 
 def config() -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from exactune.data.load import FileInfo, Loaded, load_paths
 from exactune.errors import ConfigError
 from exactune.language import Text, count, say
 from exactune.rules import Finding, Severity
+from exactune.types import Splits
 
-__all__ = ["CheckResult", "check"]
+__all__ = ["CheckResult", "check", "check_copies"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,13 @@ class CheckResult:
         files: The files read.
         findings: Worst first.
         notes: What was decided on the way, one sentence each.
+        dataset: The rows that the rules looked at.
     """
 
     files: tuple[FileInfo, ...]
     findings: tuple[Finding, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
+    dataset: Dataset = field(default_factory=lambda: Dataset(Splits(())), repr=False, compare=False)
 
     def _count(self, severity: Severity) -> int:
         return sum(max(1, len(finding.locations)) for finding in self.findings if finding.severity is severity)
@@ -94,27 +98,71 @@ def check(
         ExactuneError: A code is unknown, or config, files or model cannot be read. Bad rows are findings.
     """
     paths = [str(path) for path in ([targets] if isinstance(targets, (str, Path)) else targets)]
+    wanted = _wanted(select, ignore)
+    if any(path.endswith((".yaml", ".yml")) for path in paths):
+        return _check_config(paths, wanted, {})
+    loaded = load_paths(paths)
+    dataset = Dataset(loaded.splits, loaded.findings)
+    return _result(loaded, dataset, check_dataset(dataset), wanted)
+
+
+def _wanted(select: Sequence[str], ignore: Sequence[str]) -> set[str]:
+    """The codes to report.
+
+    Raises:
+        ConfigError: One is no rule's.
+    """
     known = {rule.code for rule in RULES}
     unknown = [code for code in (*select, *ignore) if code.upper() not in known]
     if unknown:
         raise ConfigError(
             say("no rule has the code {unknown}. Known: {names}.", unknown=unknown[0], names=", ".join(sorted(known)))
         )
-    if any(path.endswith((".yaml", ".yml")) for path in paths):
-        loaded, findings = _check_config(paths)
-    else:
-        loaded = load_paths(paths)
-        findings = check_dataset(Dataset(loaded.splits, loaded.findings))
-    wanted = {code.upper() for code in select} or known
-    unwanted = {code.upper() for code in ignore}
-    kept = (finding for finding in findings if finding.code in wanted and finding.code not in unwanted)
-    return CheckResult(loaded.files, tuple(kept), loaded.notes)
+    return ({code.upper() for code in select} or known) - {code.upper() for code in ignore}
 
 
-def _check_config(paths: Sequence[str]) -> tuple[Loaded, list[Finding]]:
+def check_copies(
+    targets: Sequence[str], copies: Mapping[str, Path], *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> CheckResult:
+    """:func:`check` of the same targets with the copies of their files in the files' places.
+
+    Args:
+        targets: As for :func:`check`.
+        copies: File as it is shown in places -> its copy.
+        select: Only these codes.
+        ignore: Not these codes.
+
+    Raises:
+        ExactuneError: As :func:`check`.
+    """
+    if any(target.endswith((".yaml", ".yml")) for target in targets):
+        return _check_config(targets, _wanted(select, ignore), copies)
+    return check([str(copies.get(target, target)) for target in targets], select=select, ignore=ignore)
+
+
+def _check_config(paths: Sequence[str], wanted: set[str], copies: Mapping[str, Path]) -> CheckResult:
     if len(paths) != 1:
         raise ConfigError(say("give one config, or data files, not both."))
     # Tokenizers bring torch with them; checks of bare files must not pay for it.
     from exactune.plan import check_rows, config_source
 
-    return check_rows(config_source(paths[0]))
+    source = config_source(paths[0])
+    if copies:
+        source = config_source(paths[0], assignments=list(_moved(check_rows(source)[0].files, copies)))
+    loaded, findings = check_rows(source)
+    dataset = Dataset(loaded.splits, loaded.findings, declared=source.resolved.config.task)
+    return _result(loaded, dataset, findings, wanted)
+
+
+def _moved(files: Sequence[FileInfo], copies: Mapping[str, Path]) -> Iterator[str]:
+    """``--set`` texts that put the copies of files in the files' places."""
+    for split in ("train", "eval", "test"):
+        own = [file.path for file in files if file.split == split]
+        if any(path in copies for path in own):
+            paths = [str(copies[path].absolute()) if path in copies else path for path in own]
+            yield f"data.{split}={json.dumps(paths)}"
+
+
+def _result(loaded: Loaded, dataset: Dataset, findings: Sequence[Finding], wanted: set[str]) -> CheckResult:
+    kept = tuple(finding for finding in findings if finding.code in wanted)
+    return CheckResult(loaded.files, kept, loaded.notes, dataset)

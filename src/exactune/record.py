@@ -17,8 +17,10 @@ from exactune.language import stored
 from exactune.layers import to_yaml
 from exactune.plan import Plan
 from exactune.resume import CONFIG_HEAD, config_digest, ids_digest
+from exactune.rules import Finding
 from exactune.rundir import Run, read_json, write_json
 from exactune.train.adapter import parameter_counts
+from exactune.types import Location
 
 __all__ = ["add_minutes", "write_plan"]
 
@@ -58,8 +60,13 @@ def _data_document(plan: Plan) -> dict[str, Any]:
     splits = {"train": plan.splits.train, "eval": plan.splits.eval, "test": plan.splits.test, "mix": plan.splits.mix}
     kept = {row.id for rows in splits.values() for row in rows}
     rows = plan.loaded.splits
-    named = {place: f"{finding.code} {finding.name}" for finding in plan.errors for place in finding.locations}
-    reasons = {place: why for place, why in named.items() if place.line is not None}
+    reasons: dict[Location, str] = {}
+    for finding in plan.errors:
+        for place in finding.locations:
+            if place.line is not None:
+                # A row can have several things wrong with it.
+                named = f"{finding.code} {finding.name}"
+                reasons[place] = f"{reasons[place]}, {named}" if place in reasons else named
     dropped = [
         row for part in (rows.train, rows.eval, rows.test, rows.mix) for row in part
         if row.id not in kept and row.location in reasons
@@ -71,8 +78,8 @@ def _data_document(plan: Plan) -> dict[str, Any]:
         ],
         "splits": {name: {"rows": len(part), "ids": [row.id for row in part]} for name, part in splits.items()},
         "rejected": [
-            *({"file": place.file, "line": place.line, "reason": f"{finding.code} {finding.name}"}
-              for finding in plan.loaded.rejected for place in finding.locations),
+            *(_unusable(finding, number) for finding in plan.loaded.rejected
+              for number in range(len(finding.locations))),
             *({"file": row.location.file, "line": row.location.line, "reason": reasons[row.location]}
               for row in dropped),
         ],
@@ -83,6 +90,14 @@ def _data_document(plan: Plan) -> dict[str, Any]:
             "sha256": ids_digest(plan.encoded),
         },
     }  # fmt: skip
+
+
+def _unusable(finding: Finding, number: int) -> dict[str, Any]:
+    """A row that could not be read, with what was wrong with it."""
+    place, reasons = finding.locations[number], finding.evidence.get("reasons", ())
+    detail = reasons[number] if number < len(reasons) else ""
+    row = {"file": place.file, "line": place.line, "reason": f"{finding.code} {finding.name}", "detail": detail}
+    return stored(row, "detail")
 
 
 def add_minutes(run: Run, started: float) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text as Styled
 
+from exactune.cli.findings import STYLES, show_line
 from exactune.cli.screen import out
 from exactune.language import ENGLISH, Text, said, say, spoken, translate
 
@@ -27,7 +29,10 @@ def explain(code: Annotated[str, typer.Argument(help="For example D205.", metava
             say("no rule has the code {code}. Known: {names}.", code=code, names=", ".join(sorted(rules)))
         )
     title = said("{code} {name} ({severity})", code=rule.code, name=rule.name, severity=rule.severity.word)
-    out.print(f"{title}\n\n{_explanation(rule)}", markup=False)
+    if out.is_terminal:
+        _show(rule, title)
+    else:
+        out.print(f"{title}\n\n{_explanation(rule)}", markup=False)
 
 
 HEADINGS = {
@@ -36,6 +41,17 @@ HEADINGS = {
     "Example": say("Example"),
     "Fix": say("Fix"),
 }
+
+
+def _show(rule: Rule[Any], title: str) -> None:
+    """The sections, broken to the width of the terminal; an example keeps its lines."""
+    show_line(out, Styled(title, STYLES[rule.severity]))
+    for heading, text in rule.sections:
+        out.print()
+        if heading:
+            show_line(out, Styled(said("{heading}:", heading=HEADINGS[heading]), "bold"))
+        for line in translate(Text(text)).split("\n"):
+            show_line(out, Styled(line), indent=4 if heading else 0, hanging=4 if heading else 0)
 
 
 def _explanation(rule: Rule[Any]) -> str:

@@ -15,17 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from exactune import ranks
-from exactune.language import join, said, say, translate
-from exactune.rules import Finding, Severity
+from exactune.cli.findings import show_findings
+from exactune.language import join, said, translate
+from exactune.rules import Finding
 
-__all__ = ["TrainingScreen", "fail", "out", "print_json", "show_findings", "show_metrics"]
+__all__ = ["TrainingScreen", "fail", "out", "print_json", "show_metrics"]
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
-SHOWN_PLACES = 5
-COLON = say(": ")
 
 
 def fail(message: str, findings: Sequence[Finding] = (), *, code: int = 2) -> NoReturn:
@@ -39,25 +36,6 @@ def fail(message: str, findings: Sequence[Finding] = (), *, code: int = 2) -> No
 def print_json(value: Any) -> None:
     """One JSON document on stdout and nothing else."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
-
-
-def show_findings(findings: Sequence[Finding], console: Console = out) -> None:
-    """Findings with the first of their places and the fix."""
-    for finding in findings:
-        console.print(
-            Text.assemble(
-                (f"{finding.code} {translate(finding.severity.word)}", STYLES[finding.severity]),
-                f" {finding.name}{translate(COLON)}{translate(finding.message)}",
-            )
-        )
-        twins = [*map(str, finding.related), *[""] * len(finding.locations)]
-        for place, twin in list(zip(finding.locations, twins, strict=False))[:SHOWN_PLACES]:
-            console.print(Text(f"     {place}" + (said("  (see {place})", place=twin) if twin else ""), style="dim"))
-        if len(finding.locations) > SHOWN_PLACES:
-            console.print(
-                Text("     " + said("and {more} more", more=len(finding.locations) - SHOWN_PLACES), style="dim")
-            )
-        console.print(Text("     " + said("fix: {fix}", fix=finding.fix)))
 
 
 def show_metrics(document: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from exactune.report.curves import Point
 from exactune.report.mistakes import as_text, clip
 from exactune.report.view import View
 
-__all__ = ["to_html"]
+__all__ = ["rendered", "to_html"]
 
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """What has no place in HTML: control characters and halves of surrogate pairs, which model answers can hold."""
@@ -25,7 +25,12 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufff
 
 def to_html(view: View, language: str) -> str:
     """The report of a view as one HTML document, in a language of :mod:`exactune.language`."""
-    page = _environment(language).get_template("report.html.j2").render(view=view)
+    return rendered("report.html.j2", language, view=view)
+
+
+def rendered(template: str, language: str, **values: object) -> str:
+    """A template of the house with its values."""
+    page = _environment(language).get_template(template).render(**values)
     return UNPRINTABLE.sub("\ufffd", page)
 
 

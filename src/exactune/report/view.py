@@ -59,6 +59,7 @@ class Rejected:
 
     place: Location
     reason: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,12 @@ def read_view(run: Run) -> View:
         tokens={name: value for name, value in tokens.items() if value is not None},
         files=tuple(_data_files(data)),
         rejected=tuple(
-            Rejected(Location(text(row.get("file")), integer(row.get("line"))), text(row.get("reason")))
-            for row in mappings(data.get("rejected"))
+            Rejected(
+                Location(text(row.get("file")), integer(row.get("line"))),
+                text(row.get("reason")),
+                text(row.get("detail")),
+            )
+            for row in map(restored, mappings(data.get("rejected")))
         ),
         findings=tuple(worst_first(_findings(files, run))),
         checkpoint=max((path.name for path in run.checkpoints.glob("step-*")), default=""),
