@@ -251,3 +251,8 @@ def test_free_keys_stay_free() -> None:
 def test_a_stray_row_does_not_widen_the_schema() -> None:
     rows = [(word, json.dumps({"a": word, "b": 1})) for word in WORDS[:20]] + [("odd", "[1]")]
     assert infer(rows).config()["schema"]["type"] == "object"
+
+
+def test_a_stray_key_makes_no_entities_of_fields() -> None:
+    rows = [(word, json.dumps({"answers": [word]})) for word in WORDS[:40]]
+    assert infer([*rows, ("odd", '{"answer": ["odd"]}')]).type == "json"

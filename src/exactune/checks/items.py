@@ -25,7 +25,7 @@ ID_KEYS = ("id", "index")
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A span with its type; ``item`` is the object it was written as."""
+    """A span with its type, empty if it has none; ``item`` is the object it was written as."""
 
     text: str
     type: str
@@ -108,6 +108,6 @@ def _relation(item: Mapping[str, Any]) -> Relation | None:
 
 def _entity(item: Mapping[str, Any]) -> Entity | None:
     text, kind = _first(TEXT_KEYS, item), _first(TYPE_KEYS, item)
-    if text is None or kind is None or not isinstance(item[text], str) or not isinstance(item[kind], str):
+    if text is None or not isinstance(item[text], str):
         return None
-    return Entity(item[text], item[kind], item)
+    return Entity(item[text], item[kind] if kind is not None and isinstance(item[kind], str) else "", item)

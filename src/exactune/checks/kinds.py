@@ -109,7 +109,7 @@ def _types_of(dataset: Dataset) -> Callable[[JsonValue], Iterator[Kind]] | None:
 
 def _of_items(value: JsonValue) -> Iterator[Kind]:
     items = read_items(value)
-    yield from (("entity", one.type) for one in items.entities)
+    yield from (("entity", one.type) for one in items.entities if one.type)
     yield from (("relation", one.type) for one in items.relations)
 
 

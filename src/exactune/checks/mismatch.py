@@ -179,7 +179,9 @@ def _missing(path: tuple[str, ...], found: JsonValue) -> Mismatch:
 
 
 def _unknown(path: tuple[str, ...], found: JsonValue) -> Mismatch:
-    return Mismatch(path, "unknown", found, lambda place: say("`{place}` is a key of no other answer", place=place))
+    return Mismatch(
+        path, "unknown", found, lambda place: say("the key `{place}` is not one of those known", place=place)
+    )
 
 
 def _wrong_type(path: tuple[str, ...], found: JsonValue, allowed: Any) -> Mismatch:

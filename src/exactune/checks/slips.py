@@ -6,13 +6,18 @@ from exactune.data.strict_json import scan
 from exactune.data.words import excerpt, kind_of
 from exactune.language import Text, say
 
-__all__ = ["why_not_json"]
+__all__ = ["is_strict", "why_not_json"]
 
 WIDE = dict(zip("，：“”‘’＂「」｛｝［］", ",:" + '"' * 7 + "{}[]", strict=True))
 """Punctuation that looks like JSON's own."""
 
 FOREIGN_WORDS = {"True": "true", "False": "false", "None": "null", "undefined": "null"}
 """Python's and JavaScript's words."""
+
+
+def is_strict(text: str) -> bool:
+    """Whether a text that can be read as JSON is strict in all: no key stands twice."""
+    return scan(text.strip(), 0).reason is None
 
 
 def why_not_json(text: str) -> Text:
@@ -24,7 +29,7 @@ def why_not_json(text: str) -> Text:
             return say("{kind}, not an object or a list", kind=kind_of(found.value))
         return say("{rest!r} behind the end of the value", rest=excerpt(rest, 20))
     if found.stopped_at is None:
-        return Text(found.reason)
+        return found.reason if isinstance(found.reason, Text) else Text(found.reason)
     if text[:1] not in WIDE and text[:1] not in "{[":
         return say("plain text")
     return _slip(text, found.stopped_at, found.reason)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 from exactune.checks.dataset import Dataset
 from exactune.checks.mismatch import Finder, Mismatch, finder, plain_finder
+from exactune.checks.slips import is_strict
 from exactune.data.words import count, unique
 from exactune.language import join, say
 from exactune.rules import Finding, Rule
 from exactune.tasks.jsontask import JsonTask
 from exactune.tasks.jsontext import parse_answer
 from exactune.tasks.schema import schema_of
+from exactune.tasks.shape import Shape
 from exactune.types import Example
 
 __all__ = ["schema_mismatch"]
@@ -51,7 +53,7 @@ def schema_mismatch(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
             parsed = parse_answer(example.answer).value
             if not isinstance(parsed, (dict, list)):
                 continue
-            if found := list(find(parsed)):
+            if (found := list(find(parsed))) and is_strict(example.answer):
                 rows.append(example)
                 kinds.update({f"{one.what} {one.place}" for one in found})
                 if len(shown) < EVIDENCE:
@@ -86,10 +88,16 @@ def _inferred(dataset: Dataset) -> Finder | None:
     if dataset.shape is None:
         return None
     find = plain_finder(schema_of(dataset.shape, strict=True))
-    if dataset.task is None or dataset.task.type != "entities":
+    if dataset.task is None or dataset.task.type != "entities" or _lists_objects(dataset.shape):
         return find
     # The keys of a mapping from types to spans are types, which another rule looks at.
-    return lambda value: (one for one in find(value) if not (one.what == "unknown" and isinstance(one.found, list)))
+    return lambda value: (one for one in find(value) if one.what not in ("missing", "unknown"))
+
+
+def _lists_objects(shape: Shape) -> bool:
+    """Whether there are objects in a list, at the top or under a key."""
+    lists = (one.items for one in (shape, *shape.fields.values()))
+    return any(items is not None and "object" in items.kinds for items in lists)
 
 
 def _declared(dataset: Dataset) -> Finder | None:
