@@ -100,13 +100,13 @@ def check(
         raise ConfigError(
             say("no rule has the code {unknown}. Known: {names}.", unknown=unknown[0], names=", ".join(sorted(known)))
         )
+    wanted = {code.upper() for code in select} or known
+    unwanted = {code.upper() for code in ignore}
     if any(path.endswith((".yaml", ".yml")) for path in paths):
         loaded, findings = _check_config(paths)
     else:
         loaded = load_paths(paths)
-        findings = check_dataset(Dataset(loaded.splits, loaded.findings))
-    wanted = {code.upper() for code in select} or known
-    unwanted = {code.upper() for code in ignore}
+        findings = check_dataset(Dataset(loaded.splits, loaded.findings), (known - wanted) | unwanted)
     kept = (finding for finding in findings if finding.code in wanted and finding.code not in unwanted)
     return CheckResult(loaded.files, tuple(kept), loaded.notes)
 

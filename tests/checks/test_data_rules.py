@@ -16,7 +16,7 @@ from exactune.data.load import load_paths
 from exactune.data.problems import KINDS
 from exactune.errors import ConfigError, DataError
 from exactune.rules import Finding, Rule, Severity
-from exactune.types import Location, Splits
+from exactune.types import Example, Location, Splits
 
 from cases import Case, dataset, labelled, rows
 
