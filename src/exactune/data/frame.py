@@ -41,7 +41,7 @@ class Frame:
 
 
 def frame_of(texts: Sequence[str]) -> Frame:
-    """The frame of a sample of inputs."""
+    """The frame of a sample of different inputs."""
     seen = Counter(line for text in texts for line in set(text.split("\n")) if line.strip())
     needed = max(LEAST_ROWS, SHARE * len(texts))
     lines = frozenset(line for line, rows in seen.items() if rows >= needed)

@@ -84,14 +84,16 @@ def near_pairs(splits: Sequence[Split], keys: Mapping[str, Keys]) -> Near:
 
 
 def _sample(examples: Iterable[Example]) -> list[str]:
-    texts: list[str] = []
+    """The first inputs, each once: what is common must stand in different rows."""
+    texts: dict[str, None] = {}
     size = 0
     for example in islice(examples, SAMPLE):
-        texts.append(example.input)
-        size += len(texts[-1])
+        text = example.input
+        texts[text] = None
+        size += len(text)
         if size > SAMPLE_CHARACTERS:
             break
-    return texts
+    return list(texts)
 
 
 class _Rows:
