@@ -58,6 +58,7 @@ FOREIGN = (
     "No such file or directory",
     "Is a directory",
     "Not a directory",
+    "File exists",
     "Permission denied",
     "Read-only file system",
     "No space left on device",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from exactune.data.encoding import decode
 from exactune.rules import Finding
@@ -60,7 +61,7 @@ class Quote:
 def quotes_of(finding: Finding, texts: Mapping[Location, str], most: int | None = None) -> list[Quote]:
     """The first places of a finding, with what is known of them."""
     twins = _twins(finding)
-    reasons = finding.evidence.get("reasons") or ()
+    reasons = _listed(finding, "reasons")
     quotes = []
     for number, place in enumerate(islice(finding.locations, most)):
         twin, own, other = twins.get(str(place), ("", "", ""))
@@ -78,16 +79,26 @@ def _twins(finding: Finding) -> dict[str, tuple[str, str, str]]:
     if len(related) in (1, len(places)):
         others = related if len(related) == len(places) else related * len(places)
         twins = {str(place): (str(twin), "", "") for place, twin in zip(places, others, strict=True)}
-    for group in finding.evidence.get("groups") or ():
+    # What rules write under these names is theirs to choose; only places that are this finding's are ever looked up.
+    for group in filter(None, _mappings(finding, "groups")):
         first, *rest = group
         twins |= dict.fromkeys(rest, (first, "", ""))
-    for pair in finding.evidence.get("pairs") or ():
+    for pair in _mappings(finding, "pairs"):
         row, twin = pair.get("row") or pair.get("train"), pair.get("twin") or pair.get("first") or pair.get("eval")
         twin = twin[0] if isinstance(twin, list) and twin else twin
         if isinstance(row, str) and isinstance(twin, str):
             twins.setdefault(row, ("", "", ""))
             twins[row] = (twin, str(pair.get("text") or ""), str(pair.get("other") or ""))
     return twins
+
+
+def _listed(finding: Finding, name: str) -> Sequence[Any]:
+    value = finding.evidence.get(name)
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _mappings(finding: Finding, name: str) -> Iterator[Mapping[str, Any]]:
+    return (item for item in _listed(finding, name) if isinstance(item, Mapping))
 
 
 def _place(name: str) -> Location:

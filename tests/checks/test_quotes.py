@@ -73,6 +73,12 @@ def test_twins_from_whatever_a_finding_has() -> None:
     assert twin(finding(2, pairs=[{"train": "train:2", "eval": ["eval:7", "eval:8"]}])) == ["eval:7"]
 
 
+def test_evidence_of_another_shape_is_left_alone() -> None:
+    for odd in ([1, "x", {}, ["a", "b"]], {"a": 1}, "text", 3):
+        (quote,) = quotes_of(finding(2, groups=odd, pairs=odd, reasons={"a": 1}), {Location("train", 2): "a"})
+        assert (quote.text, quote.twin, quote.reason) == ("a", "", "")
+
+
 def test_the_texts_of_a_pair_are_used_where_the_finding_brings_them() -> None:
     pair = {"row": "train:2", "twin": "train:1", "text": "abc d", "other": "abc e"}
     (quote,) = quotes_of(finding(2, related=(1,), pairs=[pair]), {Location("train", 2): "not this"})

@@ -187,6 +187,14 @@ def test_the_command_says_what_it_did_and_what_is_left(here: Path, capsys: pytes
     assert not (here / "new").exists()
 
 
+def test_a_place_that_cannot_be_written_is_said_without_a_traceback(here: Path, capsys) -> None:
+    write_jsonl(here / "train.jsonl", GOOD)
+    (here / "file").write_text("")
+    for option in (["--fix", "-o", "file/out"], ["--html", "file/page.html"]):
+        assert run("--lang", "zh-TW", "check", "train.jsonl", *option) == 2
+        assert f"{option[-1]}：無法寫入：" in capsys.readouterr().err
+
+
 def test_a_config_is_checked_again_with_the_copies(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_jsonl(here / "data" / "train.jsonl", [*rows(24), rows(1)[0]])
     (here / "task.yaml").write_text("model: mini\ndata: {train: data/*.jsonl}\n", encoding="utf-8")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
+from rich.text import Text as Styled
 
 from exactune.cli.findings import show_findings, show_line
 from exactune.cli.screen import out, print_json
-from exactune.language import join, said, say, translate
+from exactune.errors import ConfigError
+from exactune.language import Text, join, said, say, translate
 
 if TYPE_CHECKING:
     from exactune.checking import CheckResult
@@ -42,17 +44,33 @@ def check(
         refuse_folder(fix, output)
     result = run_check(targets, select=select, ignore=ignore)
     if fix and output:
-        result = _mend(targets, result, output, select, ignore, quiet=as_json)
+        with _writing(output):
+            result = _mend(targets, result, output, select, ignore, quiet=as_json)
     if html:
         from exactune.report.check_page import write_check_page
 
-        write_check_page(html, result.to_json()["summary"], result.findings, result.notes, result.dataset.splits)
+        with _writing(html):
+            write_check_page(html, result.to_json()["summary"], result.findings, result.notes, result.dataset.splits)
     if as_json:
         print_json(result.to_json())
     else:
         _show(result, html, fixed=fix)
     if result.errors or (strict and result.warnings):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A place that cannot be written to is the user's to change.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = Text(error.strerror or str(error))
+        raise ConfigError(say("{path}: cannot be written: {reason}.", path=path, reason=reason)) from error
 
 
 def _mend(
@@ -66,20 +84,20 @@ def _mend(
     mended = mend(result, output, chosen - {code.upper() for code in ignore})
     if not quiet:
         for sentence in mended.sentences():
-            show_line(out, Text(translate(sentence)), hanging=8)
+            show_line(out, Styled(translate(sentence)), hanging=8)
     return check_copies(targets, mended.copies, select=select, ignore=ignore)
 
 
 def _show(result: CheckResult, html: Path | None, *, fixed: bool) -> None:
     for note in result.notes:
-        show_line(out, Text(said("note    {note}", note=note)), hanging=8)
+        show_line(out, Styled(said("note    {note}", note=note)), hanging=8)
     show_findings(result.findings, out, result.dataset.splits)
-    summary = Text(said("left in the copies: ") if fixed else "")
+    summary = Styled(said("left in the copies: ") if fixed else "")
     show_line(out, summary.append(translate(result.summary_line()), "bold red" if result.errors else "bold"))
     if html:
-        show_line(out, Text(said("wrote   {names}", names=html)))
+        show_line(out, Styled(said("wrote   {names}", names=html)))
     elif steps := list(_next_steps(result, fixed=fixed)):
-        show_line(out, Text(said("next: {steps}", steps=join("; ", steps))), hanging=6)
+        show_line(out, Styled(said("next: {steps}", steps=join("; ", steps))), hanging=6)
 
 
 def _next_steps(result: CheckResult, *, fixed: bool) -> Iterator[str]:
