@@ -18,6 +18,7 @@ _INK = re.compile(r"\S")
 _PARTIAL = re.compile(rf"(tr?u?|fa?l?s?|nu?l?|-|\\?u?[0-9a-fA-F]{{0,4}})\s*[{MARKS}]*\Z")
 """What may stand between the place where a value is missed and the end of a file that was cut."""
 
+_ROW_BELOW = re.compile(r"\n(?=[^\s}\]\",]|[^\S\n]*\{)")
 LEFTOVER = 80
 """Characters looked at of what stands behind an array."""
 
@@ -92,6 +93,15 @@ def _resume(text: str, start: int, position: int) -> int:
     return match.end() if match else len(text)
 
 
+def _resume_below(text: str, start: int, found: Scan) -> int:
+    """Where the next row may start after a broken object: if its own line is at fault, at any line with a brace."""
+    end = _line_end(text, start)
+    stopped = found.stopped_at if found.end is None else found.end
+    alone = text[start:end].rstrip().endswith("}") if stopped is None else stopped < end
+    match = _ROW_BELOW.search(text, end) if alone else None
+    return _resume(text, start, found.end or start) if match is None else match.end()
+
+
 def _scan_row(text: str, start: int) -> Scan:
     """The value at ``start``: first within its line, then over several lines if it goes on there."""
     end = _line_end(text, start)
@@ -155,7 +165,8 @@ def read_objects(pieces: Iterable[str], *, marked: bool = True) -> Iterator[Item
             continue
         found = _scan_row(text, start)
         position, item = _object(text, start, found, window)
-        if not window.ended and (position >= len(text) or (found.end is None and is_open(text, start))):
+        below = found.end is None and (found.stopped_at is None or found.stopped_at >= end)
+        if not window.ended and (position >= len(text) or (below and is_open(text, start))):
             position = window.grow(start)
             continue
         yield window.number(start), item
@@ -166,10 +177,10 @@ def _object(text: str, start: int, found: Scan, window: _Window) -> tuple[int, d
     line = window.number(start)
     if found.end is None:
         # Only an object can have lines of its own below its first.
-        position = _resume(text, start, start) if text[start] == "{" else _line_end(text, start)
+        position = _resume_below(text, start, found) if text[start] == "{" else _line_end(text, start)
         return position, _lost(text, start, position) or _syntax(text, start, position, found, line)
     rest = text[found.end : _line_end(text, found.end)].strip()
-    position = _resume(text, start, found.end) if rest else found.end
+    position = _resume_below(text, start, found) if rest else found.end
     return position, not_utf8(text, start, position) or _judged(found, rest)
 
 

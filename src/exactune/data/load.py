@@ -268,7 +268,8 @@ def _convert(
     formats: Counter[str] = Counter()
     total = pairs = 0
     ids = _Ids(name)
-    for total, (line, found) in enumerate(stream.items(), 1):
+    for line, found in stream.items():
+        total += 1
         if isinstance(found, Broken):
             broken = broken_row(found, line, stream)
             problems.append(Problem(broken.code, broken.reason, broken.location))

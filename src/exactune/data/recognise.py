@@ -99,7 +99,8 @@ def recognise(rows: Iterable[Row]) -> dict[str, str] | None:
     """
     columns: dict[str, _Column] = {}
     number = 0
-    for number, row in enumerate(rows, 1):
+    for row in rows:
+        number += 1
         for name, value in row.items():
             if name not in columns:
                 columns[name] = _Column()

@@ -21,6 +21,9 @@ __all__ = ["IN_MEMORY", "Gathered", "StoredExamples"]
 IN_MEMORY = 50_000
 """So many rows are kept as objects: about 150 MB of chats of 400 bytes."""
 
+PLAIN = 2
+"""Version of ``marshal``; later ones look for shared objects, which takes twice the time."""
+
 BUFFER = 1 << 20
 """Bytes read ahead."""
 
@@ -75,13 +78,14 @@ class StoredExamples(Sequence[Example]):
             (
                 example.id,
                 number(system.content),
-                tuple([part for turn in turns for part in (turn.role, turn.content)]),
+                [part for turn in turns for part in (turn.role, turn.content)],
                 example.answer,
                 number(example.location.file),
                 example.location.line,
                 number(example.format),
                 example.rejected,
-            )
+            ),
+            PLAIN,
         )
         self._unwritten.append(packed)
         self._size += len(packed)

@@ -15,6 +15,7 @@ __all__ = ["Scan", "is_open", "plain_object", "scan"]
 
 MAX_DEPTH = 100
 MAX_DIGITS = 1000
+_INK = re.compile(r"\S")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -112,7 +113,7 @@ def is_open(text: str, start: int) -> bool:
     try:
         _LAX.raw_decode(text, start)
     except json.JSONDecodeError as error:
-        return not text[error.pos :].strip()
+        return _INK.search(text, error.pos) is None
     except RecursionError:
         return False
     return False

@@ -113,7 +113,8 @@ def _delimiter(pieces: Pieces, shown: str) -> str:
     """The delimiter that cuts the header into columns and the first records into as many fields."""
     best, best_score = "", (0.0, 1)
     for delimiter in DELIMITERS:
-        sizes = [len(fields) for _, fields in islice(_records(_lines(pieces()), delimiter), 20) if isinstance(fields, list)]
+        records = islice(_records(_lines(pieces()), delimiter), 20)
+        sizes = [len(fields) for _, fields in records if isinstance(fields, list)]
         if sizes and sizes[0] > 1:
             score = (sizes.count(sizes[0]) / len(sizes), sizes[0])
             if score > best_score:
