@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -79,15 +79,19 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """The examples of a run by use; mixed-in general rows are part of training and of nothing else."""
+    """The examples of a run by use; mixed-in general rows are part of training and of nothing else.
 
-    train: tuple[Example, ...]
-    eval: tuple[Example, ...] = ()
-    test: tuple[Example, ...] = ()
-    mix: tuple[Example, ...] = ()
+    Few rows are a tuple. Many are read from a file whenever they are gone through: take them in order, and keep what
+    is said of a row instead of the row.
+    """
+
+    train: Sequence[Example]
+    eval: Sequence[Example] = ()
+    test: Sequence[Example] = ()
+    mix: Sequence[Example] = ()
 
     @property
-    def scored(self) -> tuple[str, tuple[Example, ...]]:
+    def scored(self) -> tuple[str, Sequence[Example]]:
         """Name and rows of the split that final figures are taken on: test if there is one, else eval."""
         return ("test", self.test) if self.test else ("eval", self.eval)
 

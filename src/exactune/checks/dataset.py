@@ -95,7 +95,7 @@ class Dataset:
         return find_names(self.task, self.named_splits)
 
     @cached_property
-    def named_splits(self) -> tuple[tuple[str, tuple[Example, ...]], ...]:
+    def named_splits(self) -> tuple[tuple[str, Sequence[Example]], ...]:
         """The task's splits by name; mixed-in rows are not part of the task."""
         return (("train", self.splits.train), ("eval", self.splits.eval), ("test", self.splits.test))
 
@@ -145,5 +145,5 @@ def drop_located(splits: Splits, findings: Iterable[Finding]) -> Splits:
     return Splits(*(_without(part, dropped) for part in parts))
 
 
-def _without(examples: tuple[Example, ...], dropped: set[Location]) -> tuple[Example, ...]:
+def _without(examples: Sequence[Example], dropped: set[Location]) -> tuple[Example, ...]:
     return tuple(example for example in examples if example.location not in dropped)

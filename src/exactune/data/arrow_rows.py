@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from exactune.data.rows import Broken, Item
+from exactune.data.source import Source
 from exactune.errors import DataError, MissingExtra
 from exactune.language import say
 
 __all__ = ["named_rows", "read_parquet"]
 
+BATCH = 1024
+"""Rows turned into Python objects at a time."""
+
 Classes = Mapping[str, Sequence[str]]
 """Column -> the names of the classes whose numbers it holds."""
 
 
-def read_parquet(data: bytes, shown: str) -> list[Item]:
-    """The rows of a Parquet file, numbered from 1.
+def read_parquet(source: Source) -> Callable[[], Iterator[Item]]:
+    """What gives the rows of a Parquet file, numbered from 1.
 
     Raises:
         DataError: It cannot be read.
@@ -28,22 +31,30 @@ def read_parquet(data: bytes, shown: str) -> list[Item]:
     """
     try:
         import pyarrow
-        from pyarrow import parquet
+        from pyarrow import dataset
     except ImportError as error:
-        raise MissingExtra(say("{shown}: Parquet needs pyarrow. Run `pip install pyarrow`.", shown=shown)) from error
-    try:
-        table = parquet.read_table(io.BytesIO(data))
-        rows = table.to_pylist()
-    except (pyarrow.ArrowException, ValueError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(
-            say(
-                "{shown}: cannot be read as Parquet: {reason} Write the file again, or as JSONL.",
-                shown=shown,
-                reason=reason,
-            )
+        raise MissingExtra(
+            say("{shown}: Parquet needs pyarrow. Run `pip install pyarrow`.", shown=source.shown)
         ) from error
-    return named_rows(rows, _classes(table.schema.metadata or {}))
+
+    def rows() -> Iterator[Item]:
+        with source.open() as file:
+            try:
+                table = dataset.ParquetFileFormat().make_fragment(file)
+                classes = _classes(table.physical_schema.metadata or {})
+                parts = table.to_batches(batch_size=BATCH, batch_readahead=1, use_threads=False)
+                yield from named_rows((row for part in parts for row in part.to_pylist()), classes)
+            except (pyarrow.ArrowException, ValueError, OSError) as error:
+                reason = str(error).partition("\n")[0]
+                raise DataError(
+                    say(
+                        "{shown}: cannot be read as Parquet: {reason} Write the file again, or as JSONL.",
+                        shown=source.shown,
+                        reason=reason,
+                    )
+                ) from error
+
+    return rows
 
 
 def _classes(metadata: Mapping[bytes, bytes]) -> Classes:
@@ -55,16 +66,18 @@ def _classes(metadata: Mapping[bytes, bytes]) -> Classes:
         return {}
 
 
-def named_rows(rows: Iterable[Mapping[str, Any]], classes: Classes) -> list[Item]:
+def named_rows(rows: Iterable[Mapping[str, Any]], classes: Classes) -> Iterator[Item]:
     """Rows as JSON values, numbered from 1; a class number becomes the class's name, for a number is no answer."""
-    items: list[Item] = []
     for number, row in enumerate(rows, 1):
-        try:
-            plain = {name: _plain(value) for name, value in row.items()}
-            items.append((number, {name: _class(value, classes.get(name)) for name, value in plain.items()}))
-        except _NotText as error:
-            items.append((number, Broken(str(error))))
-    return items
+        yield number, _named(row, classes)
+
+
+def _named(row: Mapping[str, Any], classes: Classes) -> dict[str, Any] | Broken:
+    try:
+        plain = {name: _plain(value) for name, value in row.items()}
+        return {name: _class(value, classes.get(name)) for name, value in plain.items()}
+    except _NotText as error:
+        return Broken(str(error))
 
 
 class _NotText(ValueError):

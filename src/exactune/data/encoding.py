@@ -1,16 +1,19 @@
 """The encoding of a data file: by its mark, as UTF-8, or Chinese text in Big5 or GB18030. Nothing is lost on the way.
 
 Bytes that cannot be decoded become marks (half surrogates, as ``surrogateescape`` has it), so that the rows around
-them are read and theirs are reported.
+them are read and theirs are reported. Bytes come in blocks and text goes in pieces: no file is held as a whole.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import AnyStr
 
-__all__ = ["Decoded", "decode"]
+__all__ = ["Decoded", "Encoding", "decode", "decoded_pieces", "find_encoding"]
 
 _BY_MARK = (
     # UTF-32 first: its mark begins with that of UTF-16.
@@ -44,6 +47,25 @@ MOST_BROKEN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the bytes of a file are to be read.
+
+    Attributes:
+        name: ``UTF-8``, ``UTF-16``, ``UTF-32``, ``Big5`` or ``GB18030``.
+        codec: Python's name of it.
+        guessed: Whether it was told from the text, not from a mark or from being valid.
+        mark: The byte-order mark, which is no text.
+        valid: Whether all bytes are known to be text in it.
+    """
+
+    name: str = "UTF-8"
+    codec: str = "utf-8"
+    guessed: bool = False
+    mark: bytes = b""
+    valid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """The text of a file.
 
@@ -69,42 +91,101 @@ codecs.register_error("exactune-mark", _mark)
 
 def decode(data: bytes) -> Decoded:
     """The text of a file. Never raises: what cannot be decoded is marked."""
+    encoding = find_encoding([data], [data])
+    return Decoded("".join(decoded_pieces([data], encoding)), encoding.name, encoding.guessed)
+
+
+def find_encoding(blocks: Iterable[bytes], again: Iterable[bytes]) -> Encoding:
+    """The encoding of a file.
+
+    Args:
+        blocks: Its bytes.
+        again: The same once more; only asked for where the file is not UTF-8.
+    """
+    parts = iter(blocks)
+    head = b""
+    while len(head) < 4 and (part := next(parts, b"")):
+        head += part
     for mark, name, codec in _BY_MARK:
-        if data.startswith(mark):
-            return Decoded(data[len(mark) :].decode(codec, "exactune-mark"), name)
-    if wide := _wide_without_mark(data):
-        return Decoded(data.decode(wide, "exactune-mark"), "UTF-16")
-    data = data.removeprefix(codecs.BOM_UTF8)
+        if head.startswith(mark):
+            return Encoding(name, codec, mark=mark)
+    if wide := _wide_without_mark(head):
+        return Encoding("UTF-16", wide)
+    mark = codecs.BOM_UTF8 if head.startswith(codecs.BOM_UTF8) else b""
     try:
-        return Decoded(data.decode("utf-8"))
+        for _ in codecs.iterdecode(chain([head], parts), "utf-8"):
+            pass
     except UnicodeDecodeError as error:
         # A file that was cut within a character is UTF-8 all the same.
-        found = None if error.reason == "unexpected end of data" else _chinese(data)
-    return found or Decoded(data.decode("utf-8", "surrogateescape"))
+        found = None if error.reason == "unexpected end of data" else _chinese(again, mark)
+        return found or Encoding(mark=mark)
+    return Encoding(mark=mark, valid=True)
 
 
-def _wide_without_mark(data: bytes) -> str | None:
+def decoded_pieces(blocks: Iterable[bytes], encoding: Encoding) -> Iterator[str]:
+    """The text of a file in pieces of whole lines. Never raises: what cannot be decoded is marked."""
+    if encoding.guessed:
+        for piece in _whole_lines(_without_mark(blocks, encoding.mark), b"\n"):
+            yield "\n".join(_marked(line, encoding.codec) for line in piece.split(b"\n"))
+    elif encoding.codec == "utf-8":
+        # No byte of a longer character is a newline, so pieces can be decoded alone.
+        for piece in _whole_lines(_without_mark(blocks, encoding.mark), b"\n"):
+            yield piece.decode("utf-8", "surrogateescape")
+    else:
+        texts = codecs.iterdecode(_without_mark(blocks, encoding.mark), encoding.codec, "exactune-mark")
+        yield from _whole_lines(texts, "\n")
+
+
+def _whole_lines(parts: Iterable[AnyStr], newline: AnyStr) -> Iterator[AnyStr]:
+    """The same in pieces that end with a newline, but for the last."""
+    held: list[AnyStr] = []
+    for part in parts:
+        cut = part.rfind(newline) + 1
+        if cut:
+            held.append(part[:cut])
+            yield newline[:0].join(held)
+            held = []
+        if cut < len(part):
+            held.append(part[cut:])
+    if held:
+        yield newline[:0].join(held)
+
+
+def _without_mark(blocks: Iterable[bytes], mark: bytes) -> Iterator[bytes]:
+    parts, head = iter(blocks), b""
+    while len(head) < len(mark) and (part := next(parts, b"")):
+        head += part
+    yield head.removeprefix(mark)
+    yield from parts
+
+
+def _wide_without_mark(head: bytes) -> str | None:
     """The codec of UTF-16 that begins with two ASCII characters, as JSON and most tables do."""
-    zeros = [byte == 0 for byte in data[:4]]
+    zeros = [byte == 0 for byte in head[:4]]
     if zeros == [False, True, False, True]:
         return "utf-16-le"
     return "utf-16-be" if zeros == [True, False, True, False] else None
 
 
-def _chinese(data: bytes) -> Decoded | None:
-    """The text in the Chinese encoding in which it reads best, or ``None`` if it reads in none."""
+def _chinese(blocks: Iterable[bytes], mark: bytes) -> Encoding | None:
+    """The Chinese encoding in which the text reads best, or ``None`` if it reads in none."""
     # No trail byte of these encodings is a newline, so lines can be decoded alone, and a damaged one stays alone.
-    lines = data.split(b"\n")
-    foreign = [line for line in lines if not line.isascii()]
-    if any(map(_is_utf8, foreign)):
-        return None
+    foreign, seen = 0, {codec: Counter[str]() for _, codec in _CHINESE}
+    for piece in _whole_lines(_without_mark(blocks, mark), b"\n"):
+        for line in piece.split(b"\n"):
+            if line.isascii():
+                continue
+            if _is_utf8(line):
+                return None
+            foreign += 1
+            for codec, counts in seen.items():
+                counts.update(_counts(_strict(line, codec)))
     best, best_score = None, LEAST_COMMON
     for name, codec in _CHINESE:
-        texts = [_strict(line, codec) for line in foreign]
-        whole = [text for text in texts if text is not None]
-        score = _commonness(whole)
-        if len(foreign) - len(whole) <= MOST_BROKEN * len(foreign) and score > best_score:
-            best, best_score = Decoded(_joined(lines, texts), name, guessed=True), score
+        counts = seen[codec]
+        score = counts["common"] / counts["letters"] if counts["letters"] >= FEWEST_LETTERS else 0.0
+        if foreign - counts["whole"] <= MOST_BROKEN * foreign and score > best_score:
+            best, best_score = Encoding(name, codec, guessed=True, mark=mark), score
     return best
 
 
@@ -128,13 +209,16 @@ def _strict(line: bytes, codec: str) -> str | None:
         return None
 
 
-def _commonness(texts: Iterable[str]) -> float:
-    letters = [char for text in texts for char in text if char > "\x7f" and char.isalpha()]
-    return sum(char in COMMON for char in letters) / len(letters) if len(letters) >= FEWEST_LETTERS else 0.0
+def _counts(text: str | None) -> dict[str, int]:
+    """A line that could be decoded, its letters, and those of them that are common."""
+    if text is None:
+        return {}
+    letters = [char for char in text if char > "\x7f" and char.isalpha()]
+    return {"whole": 1, "letters": len(letters), "common": sum(char in COMMON for char in letters)}
 
 
-def _joined(lines: Sequence[bytes], texts: Iterable[str | None]) -> str:
-    """All lines; ``texts`` are those of the lines that are not ASCII."""
-    rest = iter(texts)
-    whole = ((line.decode("ascii") if line.isascii() else next(rest), line) for line in lines)
-    return "\n".join(line.decode("ascii", "surrogateescape") if text is None else text for text, line in whole)
+def _marked(line: bytes, codec: str) -> str:
+    if line.isascii():
+        return line.decode("ascii")
+    text = _strict(line, codec)
+    return line.decode("ascii", "surrogateescape") if text is None else text

@@ -6,17 +6,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from exactune.data.arrow_rows import named_rows
-from exactune.data.read import ReadFile, collected
+from exactune.data.rows import Item, RowStream
 from exactune.errors import DataError
 from exactune.language import say
 
-__all__ = ["DatasetName", "dataset_name", "read_dataset"]
+__all__ = ["DatasetName", "dataset_name", "open_dataset"]
 
 _ID = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:/(?P<config>[\w.-]+))?")
 _FILE = re.compile(r"\.(jsonl?|ndjson|csv|tsv|txt|parquet|xlsx|gz|zip)$", re.IGNORECASE)
@@ -79,7 +78,7 @@ def dataset_name(pattern: str, base: Path, use: str) -> DatasetName | None:
     return DatasetName(match["name"], match["config"], split, False)
 
 
-def read_dataset(name: DatasetName) -> ReadFile:
+def open_dataset(name: DatasetName) -> RowStream:
     """The rows of a data set, numbered from 1.
 
     Raises:
@@ -91,8 +90,12 @@ def read_dataset(name: DatasetName) -> ReadFile:
     datasets.disable_progress_bars()
     try:
         loaded = datasets.load_dataset(name.location, name.config, split=name.split)
-        features = loaded.features
-        rows: list[Mapping[str, Any]] = list(loaded)
+        classes = {column: found.names for column, found in loaded.features.items() if hasattr(found, "names")}
+
+        def items() -> Iterator[Item]:
+            return named_rows(loaded, classes)
+
+        digest = _digest(items())
     except Exception as error:  # The library lets through whatever its file readers and its client raise.
         raise DataError(
             say(
@@ -105,8 +108,7 @@ def read_dataset(name: DatasetName) -> ReadFile:
     finally:
         if not bars:
             datasets.enable_progress_bars()
-    classes = {column: feature.names for column, feature in features.items() if hasattr(feature, "names")}
-    if not rows:
+    if not len(loaded):
         raise DataError(
             say(
                 "{shown}: no rows in it. Name another split: `{location}:SPLIT`.",
@@ -114,9 +116,17 @@ def read_dataset(name: DatasetName) -> ReadFile:
                 location=name.location,
             )
         )
-    items = named_rows(rows, classes)
-    text = "\n".join(json.dumps(found, ensure_ascii=False) for _, found in items if isinstance(found, dict))
-    return collected(items, name.shown, "dataset", hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+    return RowStream(name.shown, "dataset", digest, items)
+
+
+def _digest(items: Iterator[Item]) -> str:
+    """Of the rows as JSON lines."""
+    digest, newline = hashlib.sha256(), b""
+    for _, found in items:
+        if isinstance(found, dict):
+            digest.update(newline + json.dumps(found, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+            newline = b"\n"
+    return digest.hexdigest()
 
 
 def _reason(error: Exception) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from exactune.data.rows import MARKS, Broken, Item, not_utf8
-from exactune.data.strict_json import Scan, scan
+from exactune.data.strict_json import Scan, is_open, plain_object, scan
 from exactune.data.words import excerpt, kind_of
 from exactune.language import say
 
@@ -17,6 +17,10 @@ __all__ = ["is_array", "read_array", "read_objects"]
 _INK = re.compile(r"\S")
 _PARTIAL = re.compile(rf"(tr?u?|fa?l?s?|nu?l?|-|\\?u?[0-9a-fA-F]{{0,4}})\s*[{MARKS}]*\Z")
 """What may stand between the place where a value is missed and the end of a file that was cut."""
+
+_ROW_BELOW = re.compile(r"\n(?=[^\s}\]\",]|[^\S\n]*\{)")
+LEFTOVER = 80
+"""Characters looked at of what stands behind an array."""
 
 _HINTS = (
     (re.compile("'"), say("write double quotes")),
@@ -28,17 +32,45 @@ _HINTS = (
 """What the character at the place of an error says about its cause."""
 
 
-class _Lines:
-    """Line numbers of rising positions; only ``\\n`` ends a line."""
+class _Window:
+    """A stretch of the text, in whole lines, that moves on and grows as rows need it.
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at, self.line = 0, 1
+    Attributes:
+        text: The stretch.
+        ended: Whether the text ends where it ends.
+    """
+
+    def __init__(self, pieces: Iterable[str]) -> None:
+        self.pieces = iter(pieces)
+        self.text, self.ended = "", False
+        self._at, self._line = 0, 1
+
+    def ink(self, position: int) -> int | None:
+        """The next place with a character from ``position`` on, moving on if need be; ``None`` at the end."""
+        while (match := _INK.search(self.text, position)) is None:
+            if self.ended:
+                return None
+            position = self.grow(len(self.text))
+        return match.start()
+
+    def grow(self, position: int) -> int:
+        """Let go of what is above the line of ``position``, and double the rest; where ``position`` is then."""
+        top = self.text.rfind("\n", 0, position) + 1
+        self.number(top)
+        parts, wanted = [self.text[top:]], 2 * (len(self.text) - top)
+        while not self.ended and (len(parts) == 1 or sum(map(len, parts)) < wanted):
+            piece = next(self.pieces, None)
+            self.ended = piece is None
+            parts.append(piece or "")
+        self.text, self._at = "".join(parts), 0
+        return position - top
 
     def number(self, position: int) -> int:
-        self.line += self.text.count("\n", self.at, position)
-        self.at = position
-        return self.line
+        """The line of a place; only ``\\n`` ends one. Places must rise, but for a step back within a line."""
+        if position > self._at:
+            self._line += self.text.count("\n", self._at, position)
+            self._at = position
+        return self._line
 
 
 def _line_end(text: str, position: int) -> int:
@@ -59,6 +91,15 @@ def _resume(text: str, start: int, position: int) -> int:
     column = _column(text, start)
     match = re.compile(rf'\n(?=[^\s}}\]",]|[ \t]{{{column}}}\{{)').search(text, position)
     return match.end() if match else len(text)
+
+
+def _resume_below(text: str, start: int, found: Scan) -> int:
+    """Where the next row may start after a broken object: if its own line is at fault, at any line with a brace."""
+    end = _line_end(text, start)
+    stopped = found.stopped_at if found.end is None else found.end
+    alone = text[start:end].rstrip().endswith("}") if stopped is None else stopped < end
+    match = _ROW_BELOW.search(text, end) if alone else None
+    return _resume(text, start, found.end or start) if match is None else match.end()
 
 
 def _scan_row(text: str, start: int) -> Scan:
@@ -105,21 +146,42 @@ def _is_cut(text: str, start: int, end: int, found: Scan) -> bool:
     return (found.reason or "").startswith("Unterminated") or _PARTIAL.match(text, found.stopped_at) is not None
 
 
-def read_objects(text: str) -> Iterator[Item]:
-    """Objects one after another; what is not one is a broken row, and reading goes on behind it."""
-    lines, position = _Lines(text), 0
-    while match := _INK.search(text, position):
-        start = match.start()
-        line = lines.number(start)
-        found = _scan_row(text, start)
-        if found.end is None:
-            # Only an object can have lines of its own below its first.
-            position = _resume(text, start, start) if text[start] == "{" else _line_end(text, start)
-            yield line, _lost(text, start, position) or _syntax(text, start, position, found, line)
+def read_objects(pieces: Iterable[str], *, marked: bool = True) -> Iterator[Item]:
+    """Objects one after another; what is not one is a broken row, and reading goes on behind it.
+
+    Args:
+        pieces: The text in pieces of whole lines.
+        marked: Whether there may be marks for lost bytes in it.
+    """
+    window, position = _Window(pieces), 0
+    while (start := window.ink(position)) is not None:
+        text = window.text
+        end = _line_end(text, start)
+        row = text[start:end].rstrip()
+        value = plain_object(row)
+        if value is not None and not (marked and not_utf8(row)):
+            yield window.number(start), value
+            position = end
             continue
-        rest = text[found.end : _line_end(text, found.end)].strip()
-        position = _resume(text, start, found.end) if rest else found.end
-        yield line, not_utf8(text, start, position) or _judged(found, rest)
+        found = _scan_row(text, start)
+        position, item = _object(text, start, found, window)
+        below = found.end is None and (found.stopped_at is None or found.stopped_at >= end)
+        if not window.ended and (position >= len(text) or (below and is_open(text, start))):
+            position = window.grow(start)
+            continue
+        yield window.number(start), item
+
+
+def _object(text: str, start: int, found: Scan, window: _Window) -> tuple[int, dict[str, Any] | Broken]:
+    """Where reading goes on behind a row, and the row."""
+    line = window.number(start)
+    if found.end is None:
+        # Only an object can have lines of its own below its first.
+        position = _resume_below(text, start, found) if text[start] == "{" else _line_end(text, start)
+        return position, _lost(text, start, position) or _syntax(text, start, position, found, line)
+    rest = text[found.end : _line_end(text, found.end)].strip()
+    position = _resume_below(text, start, found) if rest else found.end
+    return position, not_utf8(text, start, position) or _judged(found, rest)
 
 
 def _lost(text: str, start: int, end: int) -> Broken | None:
@@ -137,34 +199,35 @@ def _judged(found: Scan, rest: str = "") -> dict[str, Any] | Broken:
     return found.value
 
 
-def is_array(text: str) -> bool:
+def is_array(pieces: Iterable[str]) -> bool:
     """Whether the text is one array of rows, not a line that happens to hold a list."""
-    match = _INK.search(text)
-    if match is None or match[0] != "[":
+    window = _Window(pieces)
+    start = window.ink(0)
+    if start is None or window.text[start] != "[":
         return False
-    first = text[match.start() : _line_end(text, match.start())].rstrip()
+    first = window.text[start : _line_end(window.text, start)].rstrip()
     whole = isinstance(scan(first, 0).value, list)
-    return not (whole and _INK.search(text, match.start() + len(first)))
+    return not (whole and window.ink(start + len(first)) is not None)
 
 
-def read_array(text: str) -> Iterator[Item]:
+def read_array(pieces: Iterable[str]) -> Iterator[Item]:
     """The elements of one top-level array, each at the line of its opening brace."""
-    lines, opening = _Lines(text), text.index("[")
-    first, position, comma = lines.number(opening), opening + 1, "opening"
-    while match := _INK.search(text, position):
-        start = match.start()
-        line = lines.number(start)
+    window = _Window(pieces)
+    opening = window.ink(0)
+    assert opening is not None, "there is a bracket"
+    first, position, comma = window.number(opening), opening + 1, "opening"
+    while (start := window.ink(position)) is not None:
+        text = window.text
         if text[start] == "]":
-            if comma == "comma":
-                yield line, Broken(say("a comma before the closing bracket of the array"))
-            if after := _INK.search(text, start + 1):
-                found_text = excerpt(text[after.start() :][:80])
-                yield lines.number(after.start()), Broken(say("text after the array: {text!r}", text=found_text))
+            yield from _closed(window, start, comma)
             return
         found = scan(text, start)
         if found.end is None:
             position = _resume(text, start, start)
-            lost = position == len(text)
+            if not window.ended and (position == len(text) or is_open(text, start)):
+                position = window.grow(start)
+                continue
+            line, lost = window.number(start), position == len(text)
             broken = _lost(text, start, position) or _syntax(text, start, position, found, line)
             if lost:
                 reason = say("{reason}; the rest of the array cannot be read", reason=broken.reason)
@@ -174,11 +237,23 @@ def read_array(text: str) -> Iterator[Item]:
             comma = "opening"
             continue
         missing = Broken(say("a comma is missing before this row")) if comma == "none" else None
-        yield line, not_utf8(text, start, found.end) or missing or _judged(found)
-        separator = _INK.search(text, found.end)
-        comma = "comma" if separator and separator[0] == "," else "none"
-        position = separator.end() if separator and comma == "comma" else found.end
+        yield window.number(start), not_utf8(text, start, found.end) or missing or _judged(found)
+        separator = window.ink(found.end)
+        comma = "comma" if separator is not None and window.text[separator] == "," else "none"
+        position = len(window.text) if separator is None else separator + (comma == "comma")
     yield (
         first,
         Broken(say("the array that opens here is never closed; write a ] at its end, if nothing is missing there")),
     )
+
+
+def _closed(window: _Window, end: int, comma: str) -> Iterator[Item]:
+    """What is wrong about the end of an array."""
+    if comma == "comma":
+        yield window.number(end), Broken(say("a comma before the closing bracket of the array"))
+    after = window.ink(end + 1)
+    if after is not None:
+        while not window.ended and len(window.text) < after + LEFTOVER:
+            after = window.grow(after)
+        found = excerpt(window.text[after:][:LEFTOVER])
+        yield window.number(after), Broken(say("text after the array: {text!r}", text=found))

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from exactune.config import Config, MixSource
 from exactune.data.files import DataFile, find_files, name_files
 from exactune.data.formats import check_columns, convert_row, format_of
-from exactune.data.hub import read_dataset
+from exactune.data.hub import open_dataset
 from exactune.data.mix import sample_mix
 from exactune.data.problems import Problem, RowError, encoding_finding, findings_of
-from exactune.data.read import RawRow, ReadFile, read_file
+from exactune.data.read import broken_row, open_file
 from exactune.data.recognise import recognise
+from exactune.data.rows import Broken, RowStream
+from exactune.data.store import Gathered
 from exactune.data.words import count
 from exactune.errors import ConfigError, DataError
 from exactune.language import Text, join, say
 from exactune.rules import Finding
-from exactune.types import Example, Splits
+from exactune.types import Example, Location, Splits
 
 __all__ = ["FileInfo", "Loaded", "load", "load_paths"]
 
@@ -73,13 +76,27 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _FileRows:
+    """What is known of a file beside its examples, which are gathered by use."""
+
     file: DataFile
     info: FileInfo
-    examples: tuple[Example, ...]
+    pairs: int
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     noticed: tuple[Finding, ...]
     columns: Mapping[str, str]
+
+
+class _Uses(dict[str, Gathered]):
+    """Examples by split; mixed-in ones by their source."""
+
+    def of(self, file: DataFile) -> Gathered:
+        """Where a file's examples belong."""
+        return self.setdefault(f"mix {file.source}" if file.split == "mix" else file.split, Gathered())
+
+    def rows(self, use: str) -> Sequence[Example]:
+        """The examples of a split, or of ``mix`` and a source."""
+        return self[use].rows() if use in self else ()
 
 
 def load(config: Config, base: Path, known: Mapping[str, str] | None = None) -> Loaded:
@@ -102,10 +119,11 @@ def load(config: Config, base: Path, known: Mapping[str, str] | None = None) -> 
     if wrong := check_columns(data.columns):
         raise ConfigError(say("`data.columns`: {wrong}. For example {{input: sentence, output: label}}.", wrong=wrong))
     named = {"train": data.train, "eval": data.eval, "test": data.test, "mix": [source.path for source in data.mix]}
-    read = _read_all(find_files(named, base), data.columns, data.instruction, known or {})
+    uses = _Uses()
+    read = _read_all(find_files(named, base), data.columns, data.instruction, known or {}, uses)
     rejected = findings_of(problem for part in read for problem in part.problems)
-    train, notes = _of(read, "train"), _notes(read)
-    pairs = sum(example.rejected is not None for example in train)
+    train, notes = uses.rows("train"), _notes(read)
+    pairs = sum(part.pairs for part in read if part.file.split == "train")
     if pairs and config.training.method == "sft":
         notes.append(
             say(
@@ -115,8 +133,8 @@ def load(config: Config, base: Path, known: Mapping[str, str] | None = None) -> 
         )
     staying = len(train) if data.eval else round(len(train) * (1 - data.eval_fraction))
     staying = min(staying, data.limit.get("train", staying))
-    mix, mix_notes = _mix(read, data.mix, staying, config.training.seed)
-    splits = Splits(train, _of(read, "eval"), _of(read, "test"), mix)
+    mix, mix_notes = _mix(uses, data.mix, staying, config.training.seed)
+    splits = Splits(train, uses.rows("eval"), uses.rows("test"), mix)
     return Loaded(
         splits,
         tuple(part.info for part in read),
@@ -136,19 +154,16 @@ def load_paths(paths: Sequence[str]) -> Loaded:
     """
     if not paths:
         raise DataError(say("No data file named. Name a JSONL, CSV, TSV or Parquet file."))
-    read = _read_all(name_files(paths), {}, "", {})
+    uses = _Uses()
+    read = _read_all(name_files(paths), {}, "", {}, uses)
     return Loaded(
-        Splits(_of(read, "train"), _of(read, "eval"), _of(read, "test")),
+        Splits(uses.rows("train"), uses.rows("eval"), uses.rows("test")),
         tuple(part.info for part in read),
         findings_of(problem for part in read for problem in part.problems),
         tuple(_notes(read)),
         tuple(found for part in read for found in part.noticed),
         _train_columns(read),
     )
-
-
-def _of(read: Sequence[_FileRows], split: str) -> tuple[Example, ...]:
-    return tuple(example for part in read if part.file.split == split for example in part.examples)
 
 
 def _notes(read: Sequence[_FileRows]) -> list[str]:
@@ -173,22 +188,32 @@ def _train_columns(read: Sequence[_FileRows]) -> Mapping[str, str]:
 
 
 def _read_all(
-    files: Sequence[DataFile], columns: Mapping[str, str], instruction: str, known: Mapping[str, str]
+    files: Sequence[DataFile],
+    columns: Mapping[str, str],
+    instruction: str,
+    known: Mapping[str, str],
+    uses: _Uses,
 ) -> list[_FileRows]:
     names = _short_names(files)
-    found = [read_dataset(file.dataset) if file.dataset else read_file(file.path, file.shown) for file in files]
+    found = [open_dataset(file.dataset) if file.dataset else open_file(file.path, file.shown) for file in files]
     recognised = _recognised(files, found, columns, known)
     # Columns and instruction describe the task's rows; mixed-in rows are general ones and keep their own shape.
     return [
         _convert(
-            file, name, read, {} if file.split == "mix" else columns, own, "" if file.split == "mix" else instruction
+            file,
+            name,
+            stream,
+            {} if file.split == "mix" else columns,
+            own,
+            "" if file.split == "mix" else instruction,
+            uses.of(file),
         )
-        for file, name, read, own in zip(files, names, found, recognised, strict=True)
+        for file, name, stream, own in zip(files, names, found, recognised, strict=True)
     ]
 
 
 def _recognised(
-    files: Sequence[DataFile], found: Sequence[ReadFile], columns: Mapping[str, str], known: Mapping[str, str]
+    files: Sequence[DataFile], found: Sequence[RowStream], columns: Mapping[str, str], known: Mapping[str, str]
 ) -> list[Mapping[str, str]]:
     """Each file's columns where they are in no format and not named; empty for the others.
 
@@ -198,16 +223,22 @@ def _recognised(
     decided: list[Mapping[str, str]] = [known] if known else []
     result: dict[int, Mapping[str, str]] = {}
     for index in sorted(range(len(files)), key=lambda index: files[index].split != "train"):
-        rows = [row.value for row in found[index].rows]
+        stream = found[index]
         named = columns and files[index].split != "mix"
-        if named or not rows or any(format_of(row) for row in rows):
+        # The first row of nearly every file answers this.
+        if named or any(format_of(row) for row in _readable(stream)):
             continue
-        keys = {key for row in rows for key in row}
-        own = next((one for one in decided if set(one.values()) <= keys), None) or recognise(rows)
+        keys = {key for row in _readable(stream) for key in row}
+        own = next((one for one in decided if set(one.values()) <= keys), None)
+        own = own or recognise(_readable(stream))
         if own:
             decided.append(own)
             result[index] = own
     return [result.get(index, {}) for index in range(len(files))]
+
+
+def _readable(stream: RowStream) -> Iterator[dict[str, Any]]:
+    return (found for _, found in stream.items() if not isinstance(found, Broken))
 
 
 def _short_names(files: Sequence[DataFile]) -> list[str]:
@@ -226,60 +257,64 @@ def _short_names(files: Sequence[DataFile]) -> list[str]:
 def _convert(
     file: DataFile,
     name: str,
-    read: ReadFile,
+    stream: RowStream,
     columns: Mapping[str, str],
     recognised: Mapping[str, str],
     instruction: str,
+    into: Gathered,
 ) -> _FileRows:
-    examples: list[Example] = []
-    problems = [Problem(broken.code, broken.reason, broken.location) for broken in read.broken]
-    for row in read.rows:
+    """Turn a file's rows into examples and put them where they belong."""
+    problems: list[Problem] = []
+    formats: Counter[str] = Counter()
+    total = pairs = 0
+    ids = _Ids(name)
+    for line, found in stream.items():
+        total += 1
+        if isinstance(found, Broken):
+            broken = broken_row(found, line, stream)
+            problems.append(Problem(broken.code, broken.reason, broken.location))
+            continue
         try:
-            examples.append(_example(row, name, columns or recognised, instruction))
+            row = convert_row(found, columns or recognised, instruction)
         except RowError as error:
-            problems.append(Problem(error.code, error.reason, row.location))
-    formats = Counter(example.format for example in examples).most_common()
-    total = len(read.rows) + len(read.broken)
-    info = FileInfo(file.shown, file.split, total, read.sha256, "+".join(name for name, _ in formats))
-    mixed = join(", ", (f"{name} ({number:,})" for name, number in formats))
+            problems.append(Problem(error.code, error.reason, Location(file.shown, line)))
+            continue
+        formats[row.format] += 1
+        pairs += row.rejected is not None
+        place = Location(file.shown, line)
+        into.append(Example(ids.of(line), row.prompt, row.answer, place, row.format, row.rejected))
+    counted = formats.most_common()
+    info = FileInfo(file.shown, file.split, total, stream.sha256, "+".join(name for name, _ in counted))
+    mixed = join(", ", (f"{name} ({number:,})" for name, number in counted))
     mixes = say("{file} mixes formats: {formats}.", file=file.shown, formats=mixed)
-    notes = (mixes,) if len(formats) > 1 else ()
-    noticed = () if read.encoding == "UTF-8" else (encoding_finding(file.shown, read.encoding, guessed=read.guessed),)
-    return _FileRows(file, info, _distinct(examples), tuple(problems), notes, noticed, recognised)
+    notes = (mixes,) if len(counted) > 1 else ()
+    utf8 = stream.encoding == "UTF-8"
+    noticed = () if utf8 else (encoding_finding(file.shown, stream.encoding, guessed=stream.guessed),)
+    return _FileRows(file, info, pairs, tuple(problems), notes, noticed, recognised)
 
 
-def _example(row: RawRow, name: str, columns: Mapping[str, str], instruction: str) -> Example:
-    converted = convert_row(row.value, columns, instruction)
-    return Example(
-        f"{name}:{row.location.line}",
-        converted.prompt,
-        converted.answer,
-        row.location,
-        converted.format,
-        converted.rejected,
-    )
+class _Ids:
+    """Ids of rows. Those of an array written on one line share a place; the later ones get a number behind it."""
 
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.line, self.rows = 0, 0
 
-def _distinct(examples: Sequence[Example]) -> tuple[Example, ...]:
-    """Rows of an array written on one line share a place; the second and later get a number behind it."""
-    seen: Counter[str] = Counter()
-    distinct = []
-    for example in examples:
-        seen[example.id] += 1
-        again = seen[example.id]
-        distinct.append(example if again == 1 else replace(example, id=f"{example.id}#{again}"))
-    return tuple(distinct)
+    def of(self, line: int) -> str:
+        """The id of the next row; lines never fall."""
+        self.rows = self.rows + 1 if line == self.line else 1
+        self.line = line
+        return f"{self.name}:{line}" if self.rows == 1 else f"{self.name}:{line}#{self.rows}"
 
 
 def _mix(
-    read: Sequence[_FileRows], sources: Sequence[MixSource], train_rows: int, seed: int
+    uses: _Uses, sources: Sequence[MixSource], train_rows: int, seed: int
 ) -> tuple[tuple[Example, ...], list[str]]:
     """Rows of every source, each drawn from all the files that its path or glob names."""
     mixed: list[Example] = []
     notes: list[str] = []
     for source in sources:
-        own = [part for part in read if part.file.split == "mix" and part.file.source == source.path]
-        rows = [example for part in own for example in part.examples]
+        rows = uses.rows(f"mix {source.path}")
         drawn, note = sample_mix(rows, source.path, source.ratio, train_rows, seed)
         mixed += drawn
         notes += [note] if note else []

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from exactune.data.arrow_rows import read_parquet
-from exactune.data.encoding import Decoded, decode
+from exactune.data.encoding import decoded_pieces, find_encoding
 from exactune.data.json_rows import is_array, read_array, read_objects
-from exactune.data.rows import Broken, BrokenRow, Item, RawRow
+from exactune.data.rows import Broken, BrokenRow, FileKind, Item, RawRow, RowStream
+from exactune.data.source import Source
 from exactune.data.table_rows import DELIMITERS, read_table
 from exactune.errors import DataError
 from exactune.language import Text, say
 from exactune.types import Location
 
-__all__ = ["BrokenRow", "FileKind", "RawRow", "ReadFile", "collected", "read_bytes", "read_file"]
-
-FileKind = Literal["jsonl", "json", "csv", "tsv", "parquet", "dataset"]
+__all__ = [
+    "BrokenRow",
+    "FileKind",
+    "RawRow",
+    "ReadFile",
+    "RowStream",
+    "broken_row",
+    "collected",
+    "open_file",
+    "read_bytes",
+    "read_file",
+]
 
 _OTHER_KINDS = {
     b"PK\x03\x04": say("an Excel or zip file. Save the sheet as CSV (UTF-8)"),
@@ -51,7 +59,7 @@ class ReadFile:
 
 
 def read_file(path: Path, shown: str) -> ReadFile:
-    """Read a JSON, CSV, TSV or Parquet file.
+    """Read a JSON, CSV, TSV or Parquet file as a whole; :func:`open_file` reads one of any size.
 
     Args:
         path: Where it is.
@@ -60,7 +68,7 @@ def read_file(path: Path, shown: str) -> ReadFile:
     Raises:
         DataError: It is missing, empty, no text, or a table without a usable header. Bad rows do not raise.
     """
-    return read_bytes(_bytes(path, shown), shown)
+    return collected(open_file(path, shown))
 
 
 def read_bytes(data: bytes, shown: str) -> ReadFile:
@@ -69,86 +77,88 @@ def read_bytes(data: bytes, shown: str) -> ReadFile:
     Raises:
         DataError: It is empty, no text, or a table without a usable header. Bad rows do not raise.
     """
+    return collected(_opened(Source(shown, data=data)))
+
+
+def open_file(path: Path, shown: str) -> RowStream:
+    """The rows of a JSON, CSV, TSV or Parquet file, none of which is held.
+
+    Args:
+        path: Where it is.
+        shown: Its name in places and messages.
+
+    Raises:
+        DataError: It is missing, empty, no text, or a table without a usable header. Bad rows do not raise.
+    """
+    return _opened(Source(shown, path))
+
+
+def _opened(source: Source) -> RowStream:
+    shown = source.shown
+    with source.open() as file:
+        head = file.read(4)
     for magic, found in _OTHER_KINDS.items():
-        if data.startswith(magic):
+        if head.startswith(magic):
             raise DataError(say("{shown}: this is {found}.", shown=shown, found=found))
-    digest = hashlib.sha256(data).hexdigest()
-    if data.startswith(b"PAR1"):
-        return collected(read_parquet(data, shown), shown, "parquet", digest)
-    decoded = decode(data)
-    if not decoded.text.strip():
+    digest = source.sha256()
+    if head == b"PAR1":
+        return _not_empty(RowStream(shown, "parquet", digest, read_parquet(source)))
+    encoding = find_encoding(source.blocks(), source.blocks())
+
+    def pieces() -> Iterator[str]:
+        return decoded_pieces(source.blocks(), encoding)
+
+    if not any(map(str.strip, pieces())):
         raise DataError(say("{shown}: the file is empty. Write one row per line.", shown=shown))
-    kind, items = _parsed(decoded.text, shown)
-    return collected(items, shown, kind, digest, decoded)
+    kind, items = _parsed(pieces, shown, marked=not encoding.valid)
+    return _not_empty(RowStream(shown, kind, digest, items, encoding.name, encoding.guessed))
 
 
-def _parsed(text: str, shown: str) -> tuple[FileKind, list[Item]]:
-    if is_array(text):
-        return "json", list(read_array(text))
-    if _is_json(text):
-        return "jsonl", list(read_objects(text))
-    delimiter, items = read_table(text, shown)
+def _parsed(
+    pieces: Callable[[], Iterator[str]], shown: str, *, marked: bool
+) -> tuple[FileKind, Callable[[], Iterator[Item]]]:
+    if is_array(pieces()):
+        return "json", lambda: read_array(pieces())
+    if _is_json(pieces()):
+        return "jsonl", lambda: read_objects(pieces(), marked=marked)
+    delimiter, items = read_table(pieces, shown)
     return "tsv" if delimiter == "\t" else "csv", items
 
 
-def collected(
-    items: Sequence[Item],
-    shown: str,
-    kind: FileKind,
-    sha256: str,
-    decoded: Decoded = Decoded(""),  # noqa: B008 - frozen
-) -> ReadFile:
-    """What a file held, from its rows and what could not be read.
-
-    Raises:
-        DataError: There are no rows in it.
-    """
-    if not items:
-        raise DataError(say("{shown}: no rows in it. Write one row per line.", shown=shown))
-    return ReadFile(
-        tuple(RawRow(found, Location(shown, line)) for line, found in items if isinstance(found, dict)),
-        tuple(_broken(found, shown, line, decoded) for line, found in items if isinstance(found, Broken)),
-        kind,
-        sha256,
-        decoded.encoding,
-        decoded.guessed,
-    )
+def _not_empty(stream: RowStream) -> RowStream:
+    if next(stream.items(), None) is None:
+        raise DataError(say("{shown}: no rows in it. Write one row per line.", shown=stream.shown))
+    return stream
 
 
-def _broken(found: Broken, shown: str, line: int, decoded: Decoded) -> BrokenRow:
+def collected(stream: RowStream) -> ReadFile:
+    """All that a file holds."""
+    rows: list[RawRow] = []
+    broken: list[BrokenRow] = []
+    for line, found in stream.items():
+        if isinstance(found, Broken):
+            broken.append(broken_row(found, line, stream))
+        else:
+            rows.append(RawRow(found, Location(stream.shown, line)))
+    return ReadFile(tuple(rows), tuple(broken), stream.kind, stream.sha256, stream.encoding, stream.guessed)
+
+
+def broken_row(found: Broken, line: int, stream: RowStream) -> BrokenRow:
+    """A row that could not be read, with its place."""
     # What read the row does not know what the bytes were taken for.
     reason = found.reason
     if found.code == "D107" and isinstance(reason, Text) and isinstance(reason.values, dict):
-        reason = say(reason.template, **{**reason.values, "encoding": decoded.encoding})
-    return BrokenRow(reason, Location(shown, line), found.code)
+        reason = say(reason.template, **{**reason.values, "encoding": stream.encoding})
+    return BrokenRow(reason, Location(stream.shown, line), found.code)
 
 
-def _bytes(path: Path, shown: str) -> bytes:
-    if path.is_dir():
-        raise DataError(
-            say(
-                "{shown} is a folder. Name the files in it, or a glob such as {folder}/*.jsonl.",
-                shown=shown,
-                folder=shown.rstrip("/"),
-            )
-        )
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(say("{shown}: no such file. Check the path.", shown=shown)) from error
-    except (OSError, ValueError) as error:
-        raise DataError(
-            say(
-                "{shown}: cannot be read: {reason}.",
-                shown=shown,
-                reason=Text(getattr(error, "strerror", None) or str(error)),
-            )
-        ) from error
-
-
-def _is_json(text: str) -> bool:
+def _is_json(pieces: Iterable[str]) -> bool:
     """Whether it opens with a bracket, or with a stray line that is no header above lines that do."""
-    first, _, rest = text.lstrip().partition("\n")
+    # A piece is whole lines.
+    parts = itertools.dropwhile(lambda piece: not piece.strip(), pieces)
+    first, _, rest = next(parts).lstrip().partition("\n")
     if first[0] in "{[":
         return True
-    return not any(delimiter in first for delimiter in DELIMITERS) and re.search(r"(?m)^\{", rest) is not None
+    return not any(delimiter in first for delimiter in DELIMITERS) and any(
+        piece.startswith("{") or "\n{" in piece for piece in itertools.chain([rest], parts)
+    )

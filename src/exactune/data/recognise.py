@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["columns_line", "recognise", "suggest"]
@@ -48,27 +48,68 @@ def _hint(name: str) -> str:
     return "input" if words & INPUT_NAMES else ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Column:
-    """What a column's values look like."""
+    """What a column's values look like.
 
-    name: str
-    is_label: bool
-    is_text: bool
+    Attributes:
+        given: How many rows have a value.
+        different: Hashes of the different values: what they are does not matter, and a million texts are large.
+        nested: Whether one is an object or a list.
+        short: Whether all could be labels.
+        numbers: Whether all are numbers.
+    """
+
+    given: int = 0
+    different: set[int] = field(default_factory=set)
+    nested: bool = False
+    short: bool = True
+    numbers: bool = True
+
+    def add(self, value: Any) -> None:
+        """Take in one row's value."""
+        if isinstance(value, (dict, list)):
+            self.nested = True
+            return
+        text = "" if value is None else str(value).strip()
+        if text:
+            self.given += 1
+            self.different.add(hash(text))
+            self.short = self.short and len(text) <= LABEL_LENGTH and "\n" not in text
+            self.numbers = self.numbers and re.fullmatch(r"[-+]?[\d.,]+", text) is not None
+
+    def is_plain(self, rows: int) -> bool:
+        """Whether nearly every row has a value, and none an object."""
+        return not self.nested and rows - self.given <= BLANK * rows
+
+    def is_label(self, rows: int) -> bool:
+        """Whether short values keep coming back."""
+        return self.is_plain(rows) and self.short and 2 <= len(self.different) <= self.given / 2
+
+    def is_text(self, rows: int) -> bool:
+        """Whether most values differ."""
+        return self.is_plain(rows) and not self.numbers and len(self.different) > self.given / 2
 
 
-def recognise(rows: Sequence[Row]) -> dict[str, str] | None:
+def recognise(rows: Iterable[Row]) -> dict[str, str] | None:
     """``{"input", "output"}`` as ``data.columns`` has it, or ``None`` where it is not plain.
 
     Args:
         rows: All rows of one file. Neither their order nor that of their columns matters.
     """
-    if len(rows) < FEWEST_ROWS:
+    columns: dict[str, _Column] = {}
+    number = 0
+    for row in rows:
+        number += 1
+        for name, value in row.items():
+            if name not in columns:
+                columns[name] = _Column()
+            columns[name].add(value)
+    if number < FEWEST_ROWS:
         return None
-    names = sorted({name for row in rows for name in row if not _ASIDE.fullmatch(name.strip())})
-    columns = [_column(name, rows) for name in names]
-    texts = [column.name for column in columns if column.is_text]
-    labels = [column.name for column in columns if column.is_label]
+    names = sorted(name for name in columns if not _ASIDE.fullmatch(name.strip()))
+    texts = [name for name in names if columns[name].is_text(number)]
+    labels = [name for name in names if columns[name].is_label(number)]
     if len(texts) == 2 and not labels:
         # Free answers: only the names can tell them from the inputs.
         labels = [name for name in texts if _hint(name) == "output"]
@@ -84,20 +125,6 @@ def _only(names: Sequence[str], use: str) -> str | None:
     """The one candidate, or the one whose name says what it is."""
     named = names if len(names) == 1 else [name for name in names if _hint(name) == use]
     return named[0] if len(named) == 1 else None
-
-
-def _column(name: str, rows: Sequence[Row]) -> _Column:
-    values = [row.get(name) for row in rows]
-    if any(isinstance(value, (dict, list)) for value in values):
-        return _Column(name, False, False)
-    given = [text for value in values if value is not None and (text := str(value).strip())]
-    different = len(set(given))
-    if len(values) - len(given) > BLANK * len(values):
-        return _Column(name, False, False)
-    recurs = 2 <= different <= len(given) / 2
-    short = all(len(text) <= LABEL_LENGTH and "\n" not in text for text in given)
-    numbers = all(re.fullmatch(r"[-+]?[\d.,]+", text) for text in given)
-    return _Column(name, recurs and short, different > len(given) / 2 and not numbers)
 
 
 _YAML_WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))

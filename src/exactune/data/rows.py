@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from exactune.language import say
 from exactune.types import Location
 
-__all__ = ["MARKS", "Broken", "BrokenRow", "Item", "RawRow", "not_utf8"]
+__all__ = ["MARKS", "Broken", "BrokenRow", "FileKind", "Item", "RawRow", "RowStream", "not_utf8"]
+
+FileKind = Literal["jsonl", "json", "csv", "tsv", "parquet", "dataset"]
 
 MARKS = "".join(map(chr, range(0xDC80, 0xDD00)))
 """How bytes that cannot be decoded are marked, as ``errors="surrogateescape"`` does it."""
@@ -45,6 +48,27 @@ class Broken:
 
 Item = tuple[int, dict[str, Any] | Broken]
 """Line of a row, counted from 1, with the row, or with the reason why it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowStream:
+    """The rows of a file, read anew each time they are asked for.
+
+    Attributes:
+        shown: The file's name in places and messages.
+        kind: As :class:`~exactune.data.read.ReadFile` has it, like what follows.
+        sha256: Of the bytes, or of the rows.
+        items: Rows and what could not be read, in file order; there is at least one.
+        encoding: Name of the encoding.
+        guessed: Whether the encoding was told from the text itself.
+    """
+
+    shown: str
+    kind: FileKind
+    sha256: str
+    items: Callable[[], Iterator[Item]]
+    encoding: str = "UTF-8"
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 from exactune.data.words import excerpt
 from exactune.language import Text, say
 
-__all__ = ["Scan", "scan"]
+__all__ = ["Scan", "is_open", "plain_object", "scan"]
 
 MAX_DEPTH = 100
 MAX_DIGITS = 1000
+_INK = re.compile(r"\S")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -91,6 +92,31 @@ def scan(text: str, start: int) -> Scan:
     except _Refused as refusal:
         return Scan(reason=str(refusal), end=_end(text, start), code=refusal.code)
     return Scan(value, _fault(value, text, start, end), end)
+
+
+def plain_object(line: str) -> dict[str, Any] | None:
+    """The object that a line is, where nothing is to be said of it; else ``None``, and :func:`scan` says why.
+
+    It takes the same decoder as :func:`scan` and no result that a walk through the value could refuse.
+    """
+    if line.count("{") + line.count("[") > MAX_DEPTH or _ESCAPED_SURROGATE.search(line) is not None:
+        return None
+    try:
+        value, end = _STRICT.raw_decode(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if end == len(line) and type(value) is dict else None
+
+
+def is_open(text: str, start: int) -> bool:
+    """Whether the value that starts at ``start`` could go on behind the text, which ends with a whole line."""
+    try:
+        _LAX.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        return _INK.search(text, error.pos) is None
+    except RecursionError:
+        return False
+    return False
 
 
 def _end(text: str, start: int) -> int | None:

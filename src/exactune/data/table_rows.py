@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -24,57 +25,101 @@ _REASONS = {
 }
 
 
-def read_table(text: str, shown: str) -> tuple[str, list[Item]]:
-    """The delimiter, and each record with its line: a row of strings, or the reason why it cannot be read.
+Pieces = Callable[[], Iterable[str]]
+"""The text in pieces of whole lines, as often as it is asked for."""
+
+
+def read_table(pieces: Pieces, shown: str) -> tuple[str, Callable[[], Iterator[Item]]]:
+    """The delimiter, and what gives each record with its line: a row of strings, or why it cannot be read.
 
     Raises:
         DataError: There is no usable header, or nothing below it.
     """
-    lines = [line + "\n" for line in text.split("\n")]
-    # A long document is a legitimate field; the limit of the csv module is global, so it is put back.
-    limit = csv.field_size_limit(_LARGEST_FIELD)
-    try:
-        delimiter = _delimiter(lines, shown)
-        records = _records(lines, delimiter)
+    with _long_fields():
+        delimiter = _delimiter(pieces, shown)
+        records = _records(_lines(pieces()), delimiter)
         header = _header(next(records), shown)
-        items = [(line, _row(header, fields, delimiter)) for line, fields in records]
-    finally:
-        csv.field_size_limit(limit)
-    if not items:
+        empty = next(records, None) is None
+    if empty:
         raise DataError(
             say("{shown}: a header ({names}) without rows. Add rows below it.", shown=shown, names=", ".join(header))
         )
-    return delimiter, items
+    return delimiter, lambda: _rows(pieces(), header, delimiter)
 
 
-def _records(lines: list[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+def _rows(pieces: Iterable[str], header: list[str], delimiter: str) -> Iterator[Item]:
+    with _long_fields():
+        for line, fields in islice(_records(_lines(pieces), delimiter), 1, None):
+            yield line, _row(header, fields, delimiter)
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """A long document is a legitimate field; the limit of the csv module is global, so it is put back."""
+    limit = csv.field_size_limit(_LARGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
+class _Lines:
+    """The lines of a text; the last of them can be given back, to be read again."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self.lines = lines
+        self.back: list[str] = []
+        self.taken: list[str] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self.back.pop() if self.back else next(self.lines)
+        self.taken.append(line)
+        return line
+
+    def give_back(self) -> None:
+        """All lines taken but the first."""
+        self.back += self.taken[:0:-1]
+        self.taken.clear()
+
+
+def _lines(pieces: Iterable[str]) -> _Lines:
+    """Lines with their newline, the last one too; only ``\\n`` ends one."""
+    return _Lines(line + "\n" for piece in pieces for line in piece.removesuffix("\n").split("\n"))
+
+
+def _records(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
     """Records with the line they start at, or a reason; after a broken one reading goes on at the next line."""
-    start = 0
-    while start < len(lines):
-        origin = start
-        reader = csv.reader((lines[index] for index in range(origin, len(lines))), delimiter=delimiter, strict=True)
+    line = 1
+    while True:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
             for fields in reader:
                 if any(field.strip() for field in fields) or len(fields) > 1:
-                    yield start + 1, fields
-                start = origin + reader.line_num
+                    yield line, fields
+                line += len(lines.taken)
+                lines.taken.clear()
             return
         except csv.Error as error:
             reason = str(error)
-            yield start + 1, next((ours for theirs, ours in _REASONS.items() if theirs in reason), reason)
-            start += 1
+            yield line, next((ours for theirs, ours in _REASONS.items() if theirs in reason), reason)
+            line += 1
+            lines.give_back()
 
 
-def _delimiter(lines: list[str], shown: str) -> str:
+def _delimiter(pieces: Pieces, shown: str) -> str:
     """The delimiter that cuts the header into columns and the first records into as many fields."""
     best, best_score = "", (0.0, 1)
     for delimiter in DELIMITERS:
-        sizes = [len(fields) for _, fields in islice(_records(lines, delimiter), 20) if isinstance(fields, list)]
+        records = islice(_records(_lines(pieces()), delimiter), 20)
+        sizes = [len(fields) for _, fields in records if isinstance(fields, list)]
         if sizes and sizes[0] > 1:
             score = (sizes.count(sizes[0]) / len(sizes), sizes[0])
             if score > best_score:
                 best, best_score = delimiter, score
-    first = next(line for line in lines if line.strip())
+    first = next(line for line in _lines(pieces()) if line.strip())
     if not best and re.fullmatch(r"\w{1,40}", first.strip()):
         return ","  # one column, with a name that could be one
     if not best:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from exactune.data.problems import RowError
 from exactune.data.tools import calls_text
@@ -37,8 +37,7 @@ ROLES: Mapping[str, Role] = {
 """Role names of the chat and ShareGPT formats, and ours: the assistant calls a tool, what that gives back is `tool`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """One turn whose content is not text yet."""
 
     role: Role
@@ -124,53 +123,53 @@ def read_turns(value: Any, name: str, role_key: str = "role", content_key: str =
         raise RowError("D102", say("`{name}` is a list of messages, found {found}", name=name, found=kind_of(value)))
     turns = []
     for number, message in enumerate(value):
-        where = f"{name}[{number}]"
-        if not isinstance(message, dict):
-            found = kind_of(message)
-            raise RowError(
-                "D102",
-                say(
-                    "{where} is an object with `{role_key}` and `{content_key}`, found {found}",
-                    where=where,
-                    role_key=role_key,
-                    content_key=content_key,
-                    found=found,
-                ),
-            )
-        role = message.get(role_key)
-        if role_key not in message:
-            raise RowError(
-                "D102",
-                say(
-                    "{where} has no `{key}`; its keys are {names}",
-                    where=where,
-                    key=role_key,
-                    names=_names(message),
-                ),
-            )
-        if not isinstance(role, str) or role not in ROLES:
-            raise RowError(
-                "D103",
-                say(
-                    "{where} has the unknown role {role!r}; known: {names}",
-                    where=where,
-                    role=excerpt(str(role)),
-                    names=", ".join(ROLES),
-                ),
-            )
-        calls = calls_text(message, where)
-        if content_key not in message and not calls:
-            raise RowError(
-                "D102",
-                say(
-                    "{where} has no `{key}`; its keys are {names}",
-                    where=where,
-                    key=content_key,
-                    names=_names(message),
-                ),
-            )
-        turns.append(Turn(ROLES[role], _with_calls(message.get(content_key), calls, where)))
+        if isinstance(message, dict) and "tool_calls" not in message and "function_call" not in message:
+            role, content = message.get(role_key), message.get(content_key)
+            # Nearly all messages are this plain, and there may be millions of them.
+            if isinstance(role, str) and role in ROLES and isinstance(content, str):
+                turns.append(Turn(ROLES[role], content))
+                continue
+        turns.append(_read_turn(message, f"{name}[{number}]", role_key, content_key))
     return turns
+
+
+def _read_turn(message: Any, where: str, role_key: str, content_key: str) -> Turn:
+    if not isinstance(message, dict):
+        found = kind_of(message)
+        raise RowError(
+            "D102",
+            say(
+                "{where} is an object with `{role_key}` and `{content_key}`, found {found}",
+                where=where,
+                role_key=role_key,
+                content_key=content_key,
+                found=found,
+            ),
+        )
+    role = message.get(role_key)
+    if role_key not in message:
+        raise _missing(message, where, role_key)
+    if not isinstance(role, str) or role not in ROLES:
+        raise RowError(
+            "D103",
+            say(
+                "{where} has the unknown role {role!r}; known: {names}",
+                where=where,
+                role=excerpt(str(role)),
+                names=", ".join(ROLES),
+            ),
+        )
+    calls = calls_text(message, where)
+    if content_key not in message and not calls:
+        raise _missing(message, where, content_key)
+    return Turn(ROLES[role], _with_calls(message.get(content_key), calls, where))
+
+
+def _missing(message: Mapping[str, Any], where: str, key: str) -> RowError:
+    return RowError(
+        "D102",
+        say("{where} has no `{key}`; its keys are {names}", where=where, key=key, names=_names(message)),
+    )
 
 
 def _with_calls(content: Any, calls: str, where: str) -> Any:
@@ -194,11 +193,11 @@ def split_answer(turns: Sequence[Turn]) -> tuple[tuple[Message, ...], str]:
     if not turns or turns[-1].role != "assistant":
         found = turns[-1].role if turns else say("no turns")
         raise RowError("D104", say("the last turn is the answer (assistant), found {found}", found=found))
-    _check_order([turn.role for turn in turns])
+    _check_order(tuple([turn.role for turn in turns]))
     *before, last = turns
     if last.content is None:
         raise RowError("D104", say("the last assistant turn has the content null"))
-    prompt = tuple(Message(turn.role, _text_of(turn)) for turn in before)
+    prompt = tuple([Message(turn.role, _text_of(turn)) for turn in before])
     answer = _joined_parts(last.content, say("the answer")) if _is_parts(last.content) else answer_text(last.content)
     if not answer.strip():
         raise RowError("D105", say("the answer is empty"))
@@ -209,12 +208,15 @@ def split_answer(turns: Sequence[Turn]) -> tuple[tuple[Message, ...], str]:
 
 def _text_of(turn: Turn) -> str:
     """The text of a turn before the answer; what a tool gives back, or an assistant said, may be any JSON value."""
+    if isinstance(turn.content, str):
+        return turn.content
     if turn.role in ("tool", "assistant") and isinstance(turn.content, (dict, list)) and not _is_parts(turn.content):
         return answer_text(turn.content)
     return prompt_text(turn.content, say("the {role} turn", role=turn.role))
 
 
-def _check_order(roles: Sequence[str]) -> None:
+@lru_cache(1024)  # most rows have the roles of the row before
+def _check_order(roles: tuple[str, ...]) -> None:
     if roles.count("system") > 1:
         raise RowError("D103", say("two system turns; join them"))
     if "system" in roles[1:]:
