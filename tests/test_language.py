@@ -276,7 +276,8 @@ MESSY = """\
 @pytest.fixture
 def messy(tmp_path: Path) -> Path:
     (tmp_path / "train.jsonl").write_text(MESSY, encoding="utf-8")
-    (tmp_path / "eval.jsonl").write_text('{"text": "很好。", "label": "中性"}\n', encoding="utf-8")
+    scored = '{"text": "很好。", "label": "正面"}\n{"text": "好吃。", "label": "中性"}\n'
+    (tmp_path / "eval.jsonl").write_text(scored, encoding="utf-8")
     (tmp_path / "big5.jsonl").write_bytes(
         '{"text": "這是一個很好的地方，我們都覺得不錯", "label": "正面"}\n'.encode("big5")
     )
@@ -288,6 +289,7 @@ def test_findings_on_the_screen_in_chinese(messy: Path, capsys: pytest.CaptureFi
     assert run("--lang", "zh-TW", "check", *files) == 1
     printed = capsys.readouterr().out
     assert "D205 錯誤 eval-row-in-train：1 筆評估或測試資料也出現在訓練資料中" in printed
+    assert "D207 警告 leak-with-other-answer：2 筆評估或測試資料在訓練資料中有另一個答案" in printed
     assert len(re.findall(r"(?m)^D\d{3} ", printed)) >= 9
     assert sentences.prose(printed) == ""
 
