@@ -16,7 +16,7 @@ from exactune.language import Text, join, say
 from exactune.rules import Finding, Rule
 from exactune.types import Location
 
-__all__ = ["label_variants", "same_name"]
+__all__ = ["joined", "label_variants", "same_name"]
 
 SHOWN = 3
 """Groups named in the message; the evidence has all."""
@@ -67,6 +67,14 @@ def same_name(name: str, without: str = "") -> str:
     for what, fold in FOLDS.items():
         folded = folded if what == without else fold(folded)
     return folded or name
+
+
+def joined(names: Rows) -> Rows:
+    """The names with all their ways of writing counted as the most frequent one."""
+    alike: dict[str, list[str]] = {}
+    for name in sorted(names, key=lambda name: -len(names[name])):
+        alike.setdefault(same_name(name), []).append(name)
+    return {usual: [place for form in (usual, *others) for place in names[form]] for usual, *others in alike.values()}
 
 
 def _differences(first: str, second: str) -> list[Text]:
