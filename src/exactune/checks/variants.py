@@ -6,11 +6,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 from exactune.checks.dataset import Dataset
 from exactune.checks.names import Rows
+from exactune.data.script import simplified
 from exactune.data.words import count, excerpt, unique
 from exactune.language import Text, join, say
 from exactune.rules import Finding, Rule
@@ -26,24 +25,6 @@ MARKS = " .。…!！?？,，;；:：'\"“”‘’「」『』《》()（）[]
 _BETWEEN = r"(?:\s*[-–—/·・、,.]\s+|\s+|[-–—/·・、,.])"
 # Between two digits the same characters make another number.
 _JOINT = re.compile(rf"(?<=[^\W\d]){_BETWEEN}(?=\w)|(?<=\w){_BETWEEN}(?=[^\W\d])")
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-
-
-@cache
-def _simplified(character: str) -> str:
-    # Loaded where a name has Chinese characters only: the dictionary takes 0.1 s.
-    return str(_converter().convert(character))
-
-
-@cache
-def _converter() -> Any:
-    from opencc import OpenCC
-
-    return OpenCC("t2s")
-
-
-def _script(text: str) -> str:
-    return _HAN.sub(lambda found: _simplified(found[0]), text)
 
 
 def _unmarked(text: str) -> str:
@@ -55,7 +36,7 @@ def _unmarked(text: str) -> str:
 FOLDS: Mapping[Text, Callable[[str], str]] = {
     say("width"): lambda text: unicodedata.normalize("NFKC", text),
     say("case"): str.casefold,
-    say("simplified or traditional characters"): _script,
+    say("simplified or traditional characters"): simplified,
     say("blanks or punctuation"): _unmarked,
 }
 """In what two ways of writing a name may differ, and what takes the difference away; in this order."""
