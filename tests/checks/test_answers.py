@@ -70,7 +70,7 @@ def test_why_a_text_is_not_json(text: str, why: str) -> None:
     assert said == why or (comma and said.startswith("a comma before the closing bracket"))
     finding = only("D401", RECORDS, 3, text)
     assert f"({said})" in finding.message
-    assert finding.evidence["reasons"] == [{"row": "train:3", "reason": said}]
+    assert finding.evidence["samples"] == [{"row": "train:3", "why": said}]
     assert translate(said, "zh-TW") != said
 
 
@@ -258,7 +258,7 @@ def test_why_a_span_is_not_in_the_input(span: str, text: str, why: str, instead:
     assert (finding.code, sample["why"], finding.locations[0].line) == ("D405", why, 41)
     assert sample["instead"].startswith(instead)
     assert bool(instead) == bool(sample["instead"])
-    assert finding.evidence["reasons"] == {why: 1}
+    assert finding.evidence["causes"] == {why: 1}
 
 
 def test_only_fields_that_are_copied_are_looked_at() -> None:
@@ -289,7 +289,7 @@ def test_offsets_mean_what_most_mean(shift: int) -> None:
     moved = offsets(2, shift)
     moved[0]["start"] += 1
     finding = only("D405", rows, 3, moved)
-    assert finding.evidence["reasons"] == {"offset": 1}
+    assert finding.evidence["causes"] == {"offset": 1}
     assert "its offsets point elsewhere" in finding.message
 
 
