@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from exactune.data import source
@@ -138,7 +138,9 @@ def lines_of(*kinds: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 def test_rows_that_begin_and_end_on_their_lines(content: bytes) -> None:
     """The naive reader's rows and no others, and each line it cannot read is named."""
     rows, bad = oracle(content.removeprefix(codecs.BOM_UTF8))
-    found, named = places(read_bytes(content, "x"))
+    read = read_bytes(content, "x")
+    assume(not read.guessed)  # stray bytes that happen to read well as Chinese, which is warned of
+    found, named = places(read)
     assert [line for line, _ in found] == [line for line, _ in rows]
     assert found == rows
     assert named == bad
