@@ -52,11 +52,11 @@ SAME_CHINESE: Mapping[str, Retype] = {
 
 
 def _in_word(change: Callable[[str, int], str]) -> Retype:
-    """Changes one long word at a place within it."""
+    """Changes one long word within it, where two letters differ."""
 
     def retype(text: str, chance: Random) -> str:
         word = chance.choice(list(LONG_WORD.finditer(text)))
-        place = chance.randint(2, len(word[0]) - 3)
+        place = chance.choice([at for at in range(2, len(word[0]) - 2) if word[0][at] != word[0][at + 1]])
         return text[: word.start()] + change(word[0], place) + text[word.end() :]
 
     return retype
