@@ -139,8 +139,15 @@ def with_value(row: Row, held: Any) -> Row:
     return with_answer(row, dumped(held))
 
 
-def replaced(code: str, variant: str, sets: Sequence[str], change: Callable[[Row], Row | str | bytes],
-             wanted: Callable[[Row], bool] = lambda row: True, split: str = "train", times: int = 1) -> Plant:  # fmt: skip
+def replaced(
+    code: str,
+    variant: str,
+    sets: Sequence[str],
+    change: Callable[[Row], Row | str | bytes],
+    wanted: Callable[[Row], bool] = lambda row: True,
+    split: str = "train",
+    times: int = 1,
+) -> Plant:
     """A plant that writes another row in the place of one."""
 
     def plant(batch: Batch) -> tuple[str, Line]:

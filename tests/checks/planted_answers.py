@@ -1,4 +1,4 @@
-"""Plants of answers that are not as the others are (D4), of long rows and of preference pairs (D5, D6)."""
+"""Plants of answers that are not as the others are (D4)."""
 
 from __future__ import annotations
 
@@ -198,22 +198,24 @@ PLANTS: list[Plant] = [
     *(replaced("D403", "escaped twice", (name,),
                lambda row: with_answer(row, json.dumps(value(row)).replace("\\u", "\\\\u")))
       for name in ("finance_zh", "orders_zh")),
-    *(replaced("D403", "in a label", ("intents_zh",), lambda row: with_answer(row, json.dumps(answer(row))[1:-1]),
-               times=2) for _ in range(2)),
+    replaced("D403", "in a label", ("intents_zh",),
+             lambda row: with_answer(row, json.dumps(answer(row))[1:-1]), times=4),
     *(replaced("D404", name, (set_name,), lambda row, way=way: with_answer(row, way(value(row))))
       for name, way in WRITTEN.items() for set_name in OBJECTS),
-    *(replaced("D404", "order of keys", RECORDS,
-               lambda row: with_value(row, dict(reversed(value(row).items()))), times=2) for _ in range(1)),
-    *(replaced("D404", "order within", LINKED,
-               _changed(lambda held: held["entities"].__setitem__(0, dict(reversed(held["entities"][0].items()))))),),
+    replaced("D404", "order of keys", RECORDS,
+             lambda row: with_value(row, dict(reversed(value(row).items()))), times=2),
+    replaced("D404", "order within", LINKED,
+             _changed(lambda held: held["entities"].__setitem__(0, dict(reversed(held["entities"][0].items()))))),
     *(replaced("D405", name, COPIED_IN.get(name, _turn((*RECORDS, "types_zh", *LINKED), n)), _miscopied(way), _can(way))
       for n, (name, way) in enumerate(COPIES.items())),
-    *(replaced("D405", f"offsets {name}", ("spans_en",), _changed(change), times=2) for name, change in OFFSETS.items()),
-    *(replaced("D406", "misspelt", NAMED, _retyped, times=2),),
+    *(replaced("D405", f"offsets {name}", ("spans_en",), _changed(change), times=2)
+      for name, change in OFFSETS.items()),
+    replaced("D406", "misspelt", NAMED, _retyped, times=2),
     *(replaced("D406", "new", NAMED, _of_new_type("EVENT"), split=split) for split in ("eval", "test")),
     *(replaced("D407", name, LINKED, _changed(change)) for name, change in DANGLING.items()),
     *(replaced("D408", name, _turn(JSON, n), lambda row, way=way: with_answer(row, way(answer(row))))
       for n, (name, way) in enumerate(AROUND.items())),
     *(replaced("D409", name, _turn(("intents_en", "intents_zh", *JSON), n),
-               lambda row, way=way: with_answer(row, way(answer(row)))) for n, (name, way) in enumerate(THOUGHTS.items())),
+               lambda row, way=way: with_answer(row, way(answer(row))))
+      for n, (name, way) in enumerate(THOUGHTS.items())),
 ]  # fmt: skip

@@ -68,14 +68,14 @@ TAILS = {
 ASKED = {
     "en": ["How do I store the {thing} in {city} over winter?", "Name one use of {count} metres of rope by {day}.",
            "Draft a reply to {person} of {firm} about {order}.", "What does {amount} minus {count} make?"],
-    "zh": ["{thing}在{city}的冬天怎麼收？", "{count}公尺的繩子在{day}前能拿來做什麼？", "替我回{firm}的{person}，單號{order}。",
-           "{amount}減{count}是多少？"],
+    "zh": ["{thing}在{city}的冬天怎麼收？", "{count}公尺的繩子在{day}前能拿來做什麼？",
+           "替我回{firm}的{person}，單號{order}。", "{amount}減{count}是多少？"],
 }  # fmt: skip
 TOLD = {
     "en": ["Keep it dry, {person} of {firm} does so.", "About {amount}.", "Thank them for {order} and name {day}.",
            "Nothing at all.", "It depends on {city} and on the {thing}, ask {person} before {day}."],
-    "zh": ["保持乾燥，{firm}的{person}就是這樣。", "大約{amount}。", "先謝謝對方，再提{day}和{order}。", "什麼都不用做。",
-           "要看{city}和{thing}，{day}以前先問{person}。"],
+    "zh": ["保持乾燥，{firm}的{person}就是這樣。", "大約{amount}。", "先謝謝對方，再提{day}和{order}。",
+           "什麼都不用做。", "要看{city}和{thing}，{day}以前先問{person}。"],
 }  # fmt: skip
 
 

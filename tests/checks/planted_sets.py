@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from opencc import OpenCC
 
-from planted import Batch, Line, Plant, Planted, answer, replaced, with_answer, with_text, with_value
-from planted_clean import SIZES, WORDS, Row, Splits, asked, intent, made, order, preference
+from planted import Plant, answer, replaced, with_answer, with_text, with_value
+from planted_clean import WORDS, Row, Splits, asked, intent, made, order, preference
 from planted_words import fill
 
 ENGLISH, CHINESE = "intents_en", "intents_zh"
@@ -88,8 +87,8 @@ PLANTS: list[Plant] = [
     *(replaced("D302", "in JSON", ("finance_zh",), lambda row: with_value(row, {"sentiment": "不明"}), split=split)
       for split in ("eval", "test")),
     *(plant for name in FORMS for plant in _form(name)),
-    *(replaced("D303", "in JSON", ("finance_zh",),
-               lambda row: with_answer(row, answer(row).replace('"}', '。"}')), times=3) for _ in range(1)),
+    replaced("D303", "in JSON", ("finance_zh",),
+             lambda row: with_answer(row, answer(row).replace('"}', '。"}')), times=3),
     *(replaced("D501", "estimated", (name,), _long(name[-2:]), split=split)
       for name in LABELLED for split in ("train", "eval", "test")),
     *(replaced("D601", name, PREFERENCES, change, times=2) for name, change in EQUAL.items()),
@@ -115,8 +114,11 @@ def _relabelled(change: Callable[[Row, Random], Row], make: str = "en", seed: in
     }  # fmt: skip
 
 
-def _mostly(label: str, share: float) -> Callable[[Row, Random], Row]:
-    return lambda row, chance: row | {"label": label} if chance.random() < share else row
+def _mostly(label: str, share: float, rest: str = "") -> Callable[[Row, Random], Row]:
+    def change(row: Row, chance: Random) -> Row:
+        return row | {"label": label if chance.random() < share else rest or row["label"]}
+
+    return change
 
 
 def _second_name(name: str, other: str) -> Callable[[Row, Random], Row]:
@@ -162,13 +164,15 @@ def _small(splits: Splits, rows: int) -> Splits:
 
 
 def wholes() -> Iterator[Whole]:
-    yield Whole("D301", "nearly all", _relabelled(_mostly("refund_request", 0.95)))
-    yield Whole("D301", "most of many", _relabelled(_mostly("查詢物流", 0.7), "zh"))
+    yield Whole("D301", "nearly all", _relabelled(_mostly("refund_request", 0.95, "other")))
+    yield Whole("D301", "most of many", _relabelled(_mostly("查詢物流", 0.5), "zh"))
     yield Whole("D301", "all", _relabelled(_mostly("yes", 1.1)))
     yield Whole("D301", "all JSON", {split: [with_value(row, {"ok": True}) for row in rows]
                                      for split, rows in made(order, "en", 22).items()})  # fmt: skip
     for name, other in (("complaint", "complaints"), ("parcel_problem", "problem_parcel"), ("complaint", "complant")):
-        yield Whole("D305", other, _relabelled(_second_name(name, other)), lambda row, other=other: row["label"] == other)
+        yield Whole(
+            "D305", other, _relabelled(_second_name(name, other)), lambda row, other=other: row["label"] == other
+        )
     for rows in (1, 4, 9):
         yield Whole("D703", f"{rows} rows", _few("legal_threat", rows), lambda row: row["label"] == "legal_threat")
     for language in ("en", "zh"):
