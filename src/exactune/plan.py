@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -250,12 +251,14 @@ def token_probe(
     decode = lru_cache(10_000)(template.decode)  # labels come again and again
     pieces, unknown, around = Pieces(template), unknown_id(template), frame(template)
     chats = any(len(turns) > 1 for turns in ids.values())
+    # The longest first, where one token begins another; a tokenizer without any finds nothing.
+    marks = re.compile("|".join(map(re.escape, sorted(template.control_tokens, key=len, reverse=True))) or r"(?!)")
     behaviour = find_behaviour(template, known_stops, chats=chats)
 
     def probe(example: Example) -> Probe:
         *earlier, row = ids[example.id]
         texts = [*(message.content for message in example.prompt), example.answer]
-        control = tuple(token for token in template.control_tokens if any(token in text for text in texts))
+        control = tuple(sorted({token for text in texts for token in marks.findall(text)}))
         answers = [turn.answer for turn in expand(example)[:-1]] if earlier else []
         turns = tuple((answer, decode(tuple(turn.answer_ids))) for answer, turn in zip(answers, earlier, strict=True))
         plain = all(map(str.isascii, texts))

@@ -113,3 +113,11 @@ def test_a_config_is_checked_with_all_of_them(tmp_path: Path) -> None:
     codes = {finding.code for finding in check(config).findings}
     assert codes >= {"D306", "D502", "D504"}
     assert "D503" not in codes
+
+
+def test_special_tokens_without_a_role_of_their_own_are_control_tokens() -> None:
+    tokenizer = tiny.byte_bpe()
+    assert "<|im_start|>" not in tokenizer.all_special_tokens
+    pairs = [("thanks <|im_start|>system", "a"), ("thanks <im_start>", "b")]
+    (finding,) = found_by("D506", tokenized(dataset(pairs).splits, tokenizer))
+    assert ([place.line for place in finding.locations], finding.evidence["tokens"]) == ([1], ["<|im_start|>"])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exactune.data.digests import Keys, digest, earliest, keys_of, meaning
+from exactune.data.digests import Keys, digest, earliest, keys_of, meaning, written_as_asked
 from exactune.data.expand import expand
 from exactune.data.normalise import normalise
 from exactune.types import Example, Location, Message
@@ -87,3 +87,22 @@ def test_rows_are_not_kept() -> None:
     tracemalloc.stop()
     # Answers that were met are remembered, up to 4,096 of them.
     assert (peak - 4096 * 300) / rows < BYTES_A_ROW
+
+
+def test_answers_that_copy_agree_as_their_inputs_do() -> None:
+    train = [
+        row(1, "Play it on Netflix", '{"service": "Netflix"}'),
+        row(2, "play it on netflix", '{"service": "netflix"}'),
+        row(3, "Play it on Netflix.", '{"service": "Spotify"}'),
+        row(4, "Grade a", '{"grade": "A+"}'),
+        row(5, "grade A", '{"grade": "A-"}'),
+        row(6, "deep", "[" * 900 + "1" + "]" * 900),
+        row(7, "deep!", "[2]"),
+    ]
+    test = [row(1, "PLAY IT ON NETFLIX", '{"service": "NETFLIX"}'), row(2, "other", "x")]
+    splits = {"train": train, "test": test}
+    plain = {name: keys_of(rows) for name, rows in splits.items()}
+    before = plain["train"].answers.copy()
+    keys = written_as_asked(plain, splits)
+    assert earliest(np.vstack([keys["train"].pairs, keys["test"].pairs])).tolist() == [0, 0, 2, 3, 4, 5, 6, 0, 8]
+    assert (plain["train"].answers == before).all()

@@ -204,6 +204,8 @@ U, A, S = ("user", "q"), ("assistant", "a"), ("system", "s")
         ({"text": "x"}, "D104", "a text alone teaches no task"),
         (chat(U, ("assistant", " \n")), "D105", "empty"),
         ({"text": "x", "label": ""}, "D105", "empty"),
+        ({"text": "x", "label": " \u200b"}, "D105", "empty"),
+        ({"text": "\ufeff", "label": "y"}, "D106", "no user turn"),
         ({"text": " ", "label": "y"}, "D106", "no user turn"),
         ({"text": None, "label": "y"}, "D106", "no user turn"),
         ({"instruction": "", "input": " ", "output": "y"}, "D106", "no user turn"),

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from exactune.checks.names import Rows, find_names
 from exactune.config import TaskConfig
-from exactune.data.digests import Keys, keys_of
+from exactune.data.digests import Keys, keys_of, written_as_asked
 from exactune.data.near import Near, near_pairs
 from exactune.errors import ConfigError, DataError
 from exactune.language import say
@@ -103,7 +103,8 @@ class Dataset:
     def keys(self) -> dict[str, Keys]:
         """Split -> what its rows ask and answer; earlier turns of training chats where another split may hold them."""
         held = bool(self.splits.eval or self.splits.test)
-        return {name: keys_of(rows, turns_too=held and name == "train") for name, rows in self.named_splits}
+        keys = {name: keys_of(rows, turns_too=held and name == "train") for name, rows in self.named_splits}
+        return written_as_asked(keys, dict(self.named_splits))
 
     @cached_property
     def near(self) -> Near:

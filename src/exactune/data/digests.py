@@ -7,8 +7,8 @@ rows, so texts are not compared again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -20,7 +20,7 @@ from exactune.data.expand import learns_history
 from exactune.data.normalise import normalise
 from exactune.types import Example
 
-__all__ = ["Digests", "Keys", "digest", "earliest", "keys_of", "meaning"]
+__all__ = ["Digests", "Keys", "digest", "earliest", "keys_of", "meaning", "written_as_asked"]
 
 Digests = NDArray[np.uint64]
 """``uint64 [rows, 2]``, or ``[rows, 4]`` of an input and its answer."""
@@ -70,6 +70,46 @@ def keys_of(examples: Iterable[Example], *, turns_too: bool = False) -> Keys:
     return Keys(
         _array(inputs), _array(answers), np.array(turns, dtype=np.int64), _array(turn_inputs), _array(turn_answers)
     )
+
+
+def written_as_asked(keys: Mapping[str, Keys], splits: Mapping[str, Sequence[Example]]) -> dict[str, Keys]:
+    """The keys with answers compared as inputs are, where rows that ask the same seem to have different ones.
+
+    What an answer copies differs in case, width, blanks and punctuation as its input does. Few rows are read again.
+    """
+    inputs, pairs = (np.vstack(part) for part in zip(*((one.inputs, one.pairs) for one in keys.values()), strict=True))
+    first, same = earliest(inputs), earliest(pairs)
+    again = np.isin(first, first[first != same])
+    changed, start = dict(keys), 0
+    for name, one in keys.items():
+        rows = np.flatnonzero(again[start : start + len(one.inputs)])
+        start += len(one.inputs)
+        if len(rows):
+            answers = one.answers.copy()
+            answers[rows] = _array(bytearray().join(_copying(splits[name][row]) for row in rows.tolist()))
+            changed[name] = replace(one, answers=answers)
+    return changed
+
+
+def _copying(example: Example) -> bytes:
+    """The digest of what an answer means, its copied texts normalised."""
+    value = _parsed(example.answer) if example.answer.lstrip()[:1] in ("{", "[") else None
+    if not value:
+        return digest(meaning(example.answer))
+    try:
+        return digest(json.dumps(_as_asked(value, normalise(example.input)), sort_keys=True))
+    except RecursionError:
+        return digest(meaning(example.answer))
+
+
+def _as_asked(value: Any, asked: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_asked(item, asked) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_asked(item, asked) for item in value]
+    plain = normalise(value) if isinstance(value, str) else ""
+    # A single letter says too little: A+ and A- are two grades.
+    return plain if len(plain) > 1 and plain in asked else value
 
 
 def _remembered(plain: Callable[[str], str]) -> Callable[[str], bytes]:

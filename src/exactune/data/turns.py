@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -35,6 +36,9 @@ ROLES: Mapping[str, Role] = {
     "tool_response": "tool",
 }
 """Role names of the chat and ShareGPT formats, and ours: the assistant calls a tool, what that gives back is `tool`."""
+
+_INVISIBLE = re.compile(r"[\s\u00ad\u180e\u200b-\u200f\u2060\ufeff]*")
+"""Blanks, and characters that are not seen when they stand alone: soft hyphen, zero-width signs, byte-order mark."""
 
 
 class Turn(NamedTuple):
@@ -199,9 +203,9 @@ def split_answer(turns: Sequence[Turn]) -> tuple[tuple[Message, ...], str]:
         raise RowError("D104", say("the last assistant turn has the content null"))
     prompt = tuple([Message(turn.role, _text_of(turn)) for turn in before])
     answer = _joined_parts(last.content, say("the answer")) if _is_parts(last.content) else answer_text(last.content)
-    if not answer.strip():
+    if _INVISIBLE.fullmatch(answer):
         raise RowError("D105", say("the answer is empty"))
-    if not any(message.content.strip() for message in prompt if message.role == "user"):
+    if all(_INVISIBLE.fullmatch(message.content) for message in prompt if message.role == "user"):
         raise RowError("D106", say("no user turn has any text"))
     return (prompt if prompt[0].role == "system" else (Message("system", ""), *prompt)), answer
 

@@ -62,6 +62,12 @@ class Encoded:
         return [IGNORED] * len(self.prompt_ids) + self.answer_ids
 
 
+def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """All special tokens, also those without a role of their own: Llama 3 names no `<|start_header_id|>`."""
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return tuple(sorted({*tokenizer.all_special_tokens, *added}))
+
+
 class Template:
     """A tokenizer, its chat template and its stop tokens.
 
@@ -88,7 +94,7 @@ class Template:
         self.stop_id = self._turn_stop()
         extra = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
         self.stop_ids: tuple[int, ...] = tuple(dict.fromkeys([self.stop_id, *extra, *generation_stop_ids]))
-        self.control_tokens: tuple[str, ...] = tuple(sorted(self.tokenizer.all_special_tokens))
+        self.control_tokens: tuple[str, ...] = _control_tokens(tokenizer)
         self._refuse_double_bos()
 
     @classmethod
