@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from exactune.checks.dataset import MOSTLY, Dataset
 from exactune.checks.slips import why_not_json
@@ -38,6 +39,8 @@ THOUGHT = re.compile(
 FENCED = re.compile(r"```[^\n`]*\n(.*?)\n?\s*```", re.S)
 
 
+# The same few answers come again and again where they are labels.
+@lru_cache(10_000)
 def _is_container(text: str) -> bool:
     if text[:1] not in ("{", "["):
         return False
@@ -50,6 +53,7 @@ def _said(answer: str) -> str:
     return (THOUGHT.sub("", answer) if THINKING.search(answer) else answer).strip()
 
 
+@lru_cache(10_000)
 def _embedded(text: str) -> str | None:
     """The JSON value inside prose or a fence; ``None`` where there is none, or nothing around it."""
     # What begins and ends with a bracket has nothing around it.

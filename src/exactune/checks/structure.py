@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 from exactune.checks.dataset import Dataset
 from exactune.checks.mismatch import Finder, Mismatch, finder, plain_finder
@@ -45,15 +46,19 @@ def schema_mismatch(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     find = _declared(dataset) or _inferred(dataset)
     if find is None:
         return
+
+    @lru_cache(10_000)  # labels come again and again
+    def mismatches(answer: str) -> list[Mismatch]:
+        value = parse_answer(answer).value
+        found = [*find(value)] if isinstance(value, (dict, list)) else []
+        return found if found and is_strict(answer) else []
+
     rows: list[Example] = []
     shown: list[tuple[Example, list[Mismatch]]] = []
     kinds: Counter[str] = Counter()
     for _, examples in dataset.named_splits:
         for example in examples:
-            parsed = parse_answer(example.answer).value
-            if not isinstance(parsed, (dict, list)):
-                continue
-            if (found := list(find(parsed))) and is_strict(example.answer):
+            if found := mismatches(example.answer):
                 rows.append(example)
                 kinds.update({f"{one.what} {one.place}" for one in found})
                 if len(shown) < EVIDENCE:

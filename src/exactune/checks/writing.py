@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from exactune.checks.dataset import Dataset
 from exactune.checks.slips import is_strict
@@ -100,11 +101,15 @@ class _Style:
     layout: Layout | None
     shape: Shape
 
-    def drift(self, text: str, value: JsonValue) -> str | None:
+    def drift(self, text: str) -> str | None:
         """In what an answer departs from it: ``spacing``, ``key order`` or nothing."""
-        if self.layout is not None and not _written(text, value, self.layout):
-            return "spacing"
-        return None if _ordered(value, self.shape) else "key order"
+        value = parse_answer(text).value
+        if not isinstance(value, (dict, list)):
+            return None
+        spaced = self.layout is not None and not _written(text, value, self.layout)
+        what = "spacing" if spaced else None if _ordered(value, self.shape) else "key order"
+        # A key that stands twice is no matter of style.
+        return what if what is None or is_strict(text) else None
 
 
 def json_style_drift(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
@@ -129,13 +134,12 @@ def json_style_drift(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]
     if dataset.shape is None:
         return
     style = _Style(find_layout(_sample(dataset.splits.train)), dataset.shape)
+    drift = lru_cache(10_000)(style.drift)  # labels come again and again
     drifted: list[tuple[Example, str]] = []
     for _, rows in dataset.named_splits:
         for row in rows:
-            value = parse_answer(row.answer).value
-            what = style.drift(row.answer, value) if isinstance(value, (dict, list)) else None
-            # A key that stands twice is no matter of style.
-            if what is not None and is_strict(row.answer):
+            what = drift(row.answer)
+            if what is not None:
                 drifted.append((row, what))
     if drifted:
         spaced = sum(what == "spacing" for _, what in drifted)
