@@ -38,6 +38,14 @@ NEAR = ("D202", "D204", "D206")
 """Rules that look for near duplicates, as far as they are there."""
 LABELS = ("positive", "negative", "neutral", "mixed")
 
+PEAK = """
+import atexit, os
+def write():
+    peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    open(os.environ["BENCH_PEAK"], "w").write(peak.split()[1])
+atexit.register(write)
+"""
+"""What ``wait4`` says of memory begins with what the parent had."""
 CHECK = "import sys; from exactune.cli import main; sys.argv[0] = 'exactune'; main()"
 LOAD = "import sys; from exactune.data.load import load_paths; load_paths(sys.argv[1:])"
 DATASETS = (
@@ -71,14 +79,21 @@ def measure(side: str, path: Path) -> dict[str, float]:
             "load": [LOAD, str(path)],
             "datasets": [DATASETS, str(path), cache],
         }[side]
+        peak = Path(cache) / "peak"
+        code, *arguments = command
         began = time.perf_counter()
-        child = subprocess.Popen([sys.executable, "-c", *command], stdout=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            [sys.executable, "-c", PEAK + code, *arguments],
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "BENCH_PEAK": str(peak)},
+        )
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - began
-    if child.returncode not in (0, 1):
-        raise SystemExit(f"{side} failed with exit code {child.returncode}")
-    return {"seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}
+        if child.returncode not in (0, 1):
+            raise SystemExit(f"{side} failed with exit code {child.returncode}")
+        megabytes = int(peak.read_text(encoding="utf-8")) / 1024
+    return {"seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime, "peak_mb": megabytes}
 
 
 def bench(rows: int, rounds: int, sides: list[str]) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rapidfuzz import fuzz
+
 from exactune.data.encoding import decode
 from exactune.rules import Finding
 from exactune.types import Example, Location, Splits
@@ -23,6 +25,9 @@ ARROW = " → "
 
 LONGEST = 4000
 """Characters of a text that are kept for showing."""
+
+NEAR = 60
+"""Of 100: from here on two texts look alike."""
 
 MOST_TOKENS = 400
 """Words that two texts are compared by, once what they begin and end with is taken off: comparing costs the square."""
@@ -67,9 +72,14 @@ def quotes_of(finding: Finding, texts: Mapping[Location, str], most: int | None 
         twin, own, other = twins.get(str(place), ("", "", ""))
         text = texts.get(place, "")
         own, other = (own, other) if own or other else (text, texts.get(_place(twin), ""))
-        pieces = tuple(differences(other, own)) if own and other and own != other else ()
+        pieces = tuple(differences(other, own)) if _are_near(own, other) else ()
         quotes.append(Quote(place, text, reasons[number] if number < len(reasons) else "", twin, pieces))
     return quotes
+
+
+def _are_near(own: str, other: str) -> bool:
+    """Whether a reader gains by seeing where two texts part."""
+    return own != other and fuzz.ratio(own, other) >= NEAR
 
 
 def _twins(finding: Finding) -> dict[str, tuple[str, str, str]]:

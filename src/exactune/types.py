@@ -147,7 +147,7 @@ class Behaviour:
     """What a tokenizer and its chat template do whatever the row is.
 
     Attributes:
-        dated: A line of every prompt with the date in it, as ``strftime`` would be asked for it; empty if none is.
+        dated: A line of every prompt with the date in it, on one day and on another; empty if there is none.
         injected: What stands in a prompt in place of an empty system message; empty if nothing does.
         rewrites: Whether an answer is written otherwise once other turns follow.
         drops_thought: Whether an answer with a thinking block is.
@@ -156,7 +156,7 @@ class Behaviour:
         known_stops: The tokens that the model's generation config ends an answer at; empty where it names none.
     """
 
-    dated: str = ""
+    dated: tuple[str, ...] = ()
     injected: str = ""
     rewrites: bool = False
     drops_thought: bool = False

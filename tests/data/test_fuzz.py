@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from exactune.data import source
@@ -108,13 +108,17 @@ BAD = st.sampled_from([
     b'{"a": "\x00"}', b'{"a": "tab\t"}', b'{"a": \xff}', b'{"a": "\xe5\xa5"}', b'{"a": "\xed\xa0\x80"}', b"\x00",
     b'{"a": 1} x', b'{"a": 1}{"a": 2}', b'{"a": 1},', b"'a'", b"oops", b"[1, 2]", b"3", b'"text"', b"null", b"true",
     b'{"a": 01}', b'{"a": .5}', b'{"a": +1}', b"{'a': 1}", b"{a: 1}", b'{"a": tru}', b'{"a": "\\x"}', b'{"a" 1}',
-    b'{"a": 1,}', b"// no", b'\xef\xbb\xbf{"a": 1}', b'\xc2\xa0{"a": }', b'{"a": "x', b'{"a": [1, 2}',
+    b'{"a": 1,}', b"// no", b'\xef\xbb\xbf{"a": 1}', b'\xc2\xa0{"a": }', b'{"a": [1, 2}',
 ])  # fmt: skip
 FINE = st.sampled_from([
     '{"a": "x\u2028y\u2029z\u0085"}', '{"a": "\\ud83d\\ude00"}', "{}", '{"a": -0.0, "b": 1E5}', '{"a": "\x7f\ufeff"}',
     '{"a": ' + "9" * 999 + "}", '{"a": ' + "[" * 98 + "]" * 98 + "}", '{"a": ":", "b" : "\\": {["}', '\u3000{"a": 1}',
     "", "   ", "\r", "\x1c",
 ]).map(str.encode)  # fmt: skip
+OPEN = st.sampled_from(
+    [b'{"a": "x', b'{"a": [1,, 2', b'{"a": 1', b"{", b'{"a": NaN,', b'  {"b": 1}', b'  "c": 2', b"  ]"]
+)
+"""Rows that may go on below, and what may be theirs."""
 FIRST = b'{"first": 1}'
 
 
@@ -134,7 +138,9 @@ def lines_of(*kinds: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 def test_rows_that_begin_and_end_on_their_lines(content: bytes) -> None:
     """The naive reader's rows and no others, and each line it cannot read is named."""
     rows, bad = oracle(content.removeprefix(codecs.BOM_UTF8))
-    found, named = places(read_bytes(content, "x"))
+    read = read_bytes(content, "x")
+    assume(not read.guessed)  # stray bytes that happen to read well as Chinese, which is warned of
+    found, named = places(read)
     assert [line for line, _ in found] == [line for line, _ in rows]
     assert found == rows
     assert named == bad
@@ -148,6 +154,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 ANY = st.one_of(
     lines_of(GOOD, FINE, BAD),
+    lines_of(GOOD, OPEN),
     st.binary(max_size=60),
     st.lists(GOOD | FINE | BAD | st.sampled_from([b"{", b"}", b"[", b"]", b'"', b",", b"\n", b"\r\n", b"\\", b"\xff"]),
              max_size=12).map(b"".join),

@@ -300,3 +300,10 @@ def test_what_json_writes_is_read_back(rows: list[dict[str, object]], indent: in
     assert lines(found) == starts
     array = read(json.dumps(rows, indent=indent))
     assert [row.value for row in array.rows] == rows
+
+
+@pytest.mark.parametrize("bad", ['{"a": 1,,}', '{"a": 1} x', '{"a": ' + "[" * 5000 + "]" * 5000 + "}"])
+@pytest.mark.parametrize("below", [' {"a": 3}', '"text"', "  7"])
+def test_nothing_below_a_row_that_is_wrong_within_its_line_is_lost_with_it(bad: str, below: str) -> None:
+    found = read(f'{{"a": 1}}\n{bad}\n{below}\n{{"a": 4}}\n')
+    assert sorted([*lines(found), *broken(found)]) == [1, 2, 3, 4]

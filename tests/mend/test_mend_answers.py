@@ -7,7 +7,7 @@ import json
 import pytest
 
 from exactune.mend.answers import laid_out, learn_house, mended_answer, unescaped, unfenced
-from exactune.mend.labels import label_forms, same_label
+from exactune.mend.labels import label_forms
 from exactune.tasks import ClassificationTask, EntitiesTask
 from exactune.tasks.layout import Layout
 
@@ -96,11 +96,6 @@ def test_labels_take_the_form_of_most() -> None:
 def test_declared_labels_are_no_variants_of_each_other() -> None:
     task = ClassificationTask(("May", "may"))
     assert label_forms(task, ["May", "may", "may"], known=("May", "may")) == {}
-
-
-def test_signs_tell_labels_apart() -> None:
-    assert len({same_label(label) for label in ("C", "C++", "C#", "1.5", "15", "-1", "1", "a/b", "ab")}) == 9
-    assert same_label("Ｃａｒｄ  payment") == same_label("card_payment")
 
 
 def test_labels_within_json_keep_the_rest_as_it_was() -> None:

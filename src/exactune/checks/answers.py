@@ -128,7 +128,7 @@ def not_json(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
             locations=unique(example.location for example in broken),
             evidence={
                 "rows": len(broken),
-                "reasons": [{"row": str(row.location), "reason": reason} for row, reason in shown],
+                "samples": [{"row": str(row.location), "why": reason} for row, reason in shown],
             },
         )
 

@@ -11,7 +11,7 @@ from rapidfuzz.distance import OSA
 
 from exactune.checks.dataset import MOSTLY, Dataset
 from exactune.checks.items import ID_KEYS, Items, has_items, read_items
-from exactune.data.normalise import normalise
+from exactune.checks.variants import same_name
 from exactune.data.words import count, excerpt, unique
 from exactune.language import Text, join, say
 from exactune.rules import Finding, Rule
@@ -41,8 +41,8 @@ def type_outside_set(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]
 
     What it does:
         With `task.entity_types`, finds entities of any other type. Without, finds types of entities and relations that
-        only eval or test rows have, and rare ones that differ from a frequent one in case, width, punctuation or one
-        character.
+        only eval or test rows have, and rare ones that differ from a frequent one in one character. Other ways of
+        writing a type are D303's.
 
     Why it matters:
         The model cannot give a type that it has never seen, and one that is misspelt in training is learned as another
@@ -60,12 +60,14 @@ def type_outside_set(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]
     seen = _seen(dataset, read)
     allowed = _allowed(seen, dataset.declared.entity_types)
     known = all(set(names) <= allowed.get(sort, set(names)) for sort, names in seen.items())
+    # In another way of writing, a type is still the same unless the types are listed.
+    forms = {} if dataset.declared.entity_types else {sort: {*map(same_name, names)} for sort, names in allowed.items()}
     outside = [
         (row, sort, name)
         for _, rows in dataset.named_splits[known:]
         for row in rows
         for sort, name in dict.fromkeys(read(parse_answer(row.answer).value))
-        if sort in allowed and name not in allowed[sort]
+        if sort in allowed and name not in allowed[sort] and same_name(name) not in forms.get(sort, ())
     ]
     if outside:
         places = unique(row.location for row, *_ in outside)
@@ -145,7 +147,7 @@ def _meant(name: str, allowed: Iterable[str]) -> str | None:
 def _alike(name: str, other: str) -> bool:
     if name == other:
         return False
-    if normalise(name) == normalise(other):
+    if same_name(name) == same_name(other):
         return True
     # Type1 and Type2 are two types.
     numbered = re.sub(r"\d", "", name) == re.sub(r"\d", "", other)

@@ -10,6 +10,7 @@ from typing import Any
 
 from exactune.checks.dataset import Dataset
 from exactune.checks.names import LABEL, strings
+from exactune.checks.variants import joined
 from exactune.data.split import answers_recur
 from exactune.data.words import count, excerpt, unique
 from exactune.language import Text, join, say
@@ -54,16 +55,17 @@ def label_imbalance(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
         (`data.columns`).
     """
     train = dataset.splits.train
-    numbers = _label_counts(dataset)
     files = unique(Location(example.location.file, None) for example in train)
-    if len(train) > 1 and len(numbers) == 1:
-        (label,) = numbers
-        message = say("all {rows:,} training rows have the answer {answer!r}", rows=len(train), answer=excerpt(label))
-        found = rule.finding(message, locations=files, evidence={"answer": label, "rows": len(train)})
+    if len(train) > 1 and (answer := _only_answer(dataset)):
+        message = say("all {rows:,} training rows have the answer {answer!r}", rows=len(train), answer=excerpt(answer))
+        found = rule.finding(message, locations=files, evidence={"answer": answer, "rows": len(train)})
         yield replace(found, severity=Severity.ERROR)
-    elif len(train) >= ENOUGH and isinstance(dataset.task, ClassificationTask) and len(numbers) > 1:
-        (label, most), *others = numbers.most_common()
-        share, ratio = most / numbers.total(), most / median(number for _, number in others)
+        return
+    # A label that is written in several ways is still one (D303).
+    names = joined(dataset.names.get(LABEL, {}).get("train", {}))
+    (label, most), *others = Counter({name: len(rows) for name, rows in names.items()}).most_common() or [("", 0)]
+    if len(train) >= ENOUGH and others:
+        share, ratio = most / len(train), most / median(number for _, number in others)
         if share >= DOMINANT and ratio > RATIO:
             yield rule.finding(
                 say(
@@ -76,17 +78,22 @@ def label_imbalance(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
                     others=_listed(others),
                 ),
                 locations=files,
-                evidence={"share": round(share, 4), "ratio": round(ratio, 1), "labels": dict(numbers.most_common())},
+                evidence={
+                    "share": round(share, 4),
+                    "ratio": round(ratio, 1),
+                    "labels": {label: most, **dict(others)},
+                },
             )
 
 
-def _label_counts(dataset: Dataset) -> Counter[str]:
-    """Training rows by label; where the task is another, only by an answer that all have."""
+def _only_answer(dataset: Dataset) -> str:
+    """The label that all training rows have, or where the task is another, the answer; empty if they differ."""
     if isinstance(dataset.task, ClassificationTask):
-        return Counter({label: len(rows) for label, rows in dataset.names[LABEL]["train"].items()})
+        labels = dataset.names[LABEL]["train"]
+        return next(iter(labels)) if len(labels) == 1 else ""
     answers = (example.answer.strip() for example in dataset.splits.train)
     first = next(answers, "")
-    return Counter({first: len(dataset.splits.train)} if all(answer == first for answer in answers) else {})
+    return first if all(answer == first for answer in answers) else ""
 
 
 def _listed(labels: Sequence[tuple[str, int]]) -> Text:

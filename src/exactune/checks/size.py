@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from exactune.checks.dataset import Dataset
 from exactune.checks.names import LABEL, TYPE, Rows
+from exactune.checks.variants import joined, same_name
 from exactune.data.words import count, excerpt, unique
 from exactune.language import Text, join, say
 from exactune.recipes import bands
@@ -85,7 +86,7 @@ def few_rows_per_label(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Findin
     few = [
         (kind, name, rows)
         for kind, splits in dataset.names.items()
-        for name, rows in _with_missing(dataset, kind, splits["train"]).items()
+        for name, rows in _with_missing(dataset, kind, joined(splits["train"])).items()
         if len(rows) < FEW
     ]
     if few:
@@ -115,7 +116,8 @@ def _with_missing(dataset: Dataset, kind: str, names: Rows) -> Rows:
         declared = dataset.task.labels
     if kind == TYPE and isinstance(dataset.task, EntitiesTask):
         declared = dataset.task.entity_types
-    return {**dict.fromkeys(declared, ()), **names}
+    known = {same_name(name) for name in names}
+    return {**{name: () for name in declared if same_name(name) not in known}, **names}
 
 
 def _said(name: str, rows: Sequence[Location]) -> Text:

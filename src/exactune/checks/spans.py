@@ -85,7 +85,7 @@ def span_not_in_input(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
             evidence={
                 "spans": len(missing),
                 "rows": len(places),
-                "reasons": dict(Counter(miss.why for *_, miss in explained).most_common()),
+                "causes": dict(Counter(miss.why for *_, miss in explained).most_common()),
                 "samples": [
                     {"row": str(row.location), "span": span, "why": miss.why, "instead": miss.instead}
                     for row, span, miss in explained[:EVIDENCE]

@@ -132,7 +132,7 @@ def synonym_labels(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     if alike:
         yield rule.finding(
             say(
-                "{pairs} that look like one label under two names: {named}{more}",
+                "{pairs} with near names and the same sort of texts: {named}{more}",
                 pairs=count(len(alike), "label pair"),
                 named=join("; ", (pair.said(names) for pair in alike[:SHOWN])),
                 more="; …" if len(alike) > SHOWN else "",

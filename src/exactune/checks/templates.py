@@ -40,11 +40,12 @@ def template_unstable(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
     if behaviour.dated:
         yield rule.finding(
             say(
-                "the model's chat template writes the date into every prompt: {line!r}. Exactune compares tokens when "
-                "it loads what was trained, so on another day it will refuse to",
-                line=excerpt(behaviour.dated, 80),
+                "the model's chat template writes the date into every prompt: one day {one!r}, another {other!r}. "
+                "Exactune compares tokens when it loads a trained model, and would refuse it on another day",
+                one=excerpt(behaviour.dated[0], 80),
+                other=excerpt(behaviour.dated[1], 80),
             ),
-            evidence={"line": behaviour.dated},
+            evidence={"lines": list(behaviour.dated)},
         )
     if behaviour.injected and (rows := _without_system(dataset)):
         yield rule.finding(

@@ -38,8 +38,8 @@ def prefix_labels(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
         alone, or cut an answer at a known label, take the shorter one for both.
 
     Example:
-        card
-        card_arrival
+        {"label": "card"}
+        {"label": "card_arrival"}
 
     Fix:
         Nothing, unless other tools are to score the labels as well: then name them so that none begins another.

@@ -6,17 +6,16 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 from exactune.checks.dataset import Dataset
 from exactune.checks.names import Rows
+from exactune.data.script import simplified
 from exactune.data.words import count, excerpt, unique
 from exactune.language import Text, join, say
 from exactune.rules import Finding, Rule
 from exactune.types import Location
 
-__all__ = ["label_variants", "same_name"]
+__all__ = ["joined", "label_variants", "same_name"]
 
 SHOWN = 3
 """Groups named in the message; the evidence has all."""
@@ -26,24 +25,6 @@ MARKS = " .。…!！?？,，;；:：'\"“”‘’「」『』《》()（）[]
 _BETWEEN = r"(?:\s*[-–—/·・、,.]\s+|\s+|[-–—/·・、,.])"
 # Between two digits the same characters make another number.
 _JOINT = re.compile(rf"(?<=[^\W\d]){_BETWEEN}(?=\w)|(?<=\w){_BETWEEN}(?=[^\W\d])")
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-
-
-@cache
-def _simplified(character: str) -> str:
-    # Loaded where a name has Chinese characters only: the dictionary takes 0.1 s.
-    return str(_converter().convert(character))
-
-
-@cache
-def _converter() -> Any:
-    from opencc import OpenCC
-
-    return OpenCC("t2s")
-
-
-def _script(text: str) -> str:
-    return _HAN.sub(lambda found: _simplified(found[0]), text)
 
 
 def _unmarked(text: str) -> str:
@@ -55,7 +36,7 @@ def _unmarked(text: str) -> str:
 FOLDS: Mapping[Text, Callable[[str], str]] = {
     say("width"): lambda text: unicodedata.normalize("NFKC", text),
     say("case"): str.casefold,
-    say("simplified or traditional characters"): _script,
+    say("simplified or traditional characters"): simplified,
     say("blanks or punctuation"): _unmarked,
 }
 """In what two ways of writing a name may differ, and what takes the difference away; in this order."""
@@ -67,6 +48,14 @@ def same_name(name: str, without: str = "") -> str:
     for what, fold in FOLDS.items():
         folded = folded if what == without else fold(folded)
     return folded or name
+
+
+def joined(names: Rows) -> Rows:
+    """The names with all their ways of writing counted as the most frequent one."""
+    alike: dict[str, list[str]] = {}
+    for name in sorted(names, key=lambda name: -len(names[name])):
+        alike.setdefault(same_name(name), []).append(name)
+    return {usual: [place for form in (usual, *others) for place in names[form]] for usual, *others in alike.values()}
 
 
 def _differences(first: str, second: str) -> list[Text]:

@@ -108,3 +108,4 @@ def _next_steps(result: CheckResult, *, fixed: bool) -> Iterator[str]:
         yield say("--fix -o DIR mends {codes} in copies", codes=join(", ", codes))
     if result.findings:
         yield say("--html FILE shows every place")
+        yield say("--ignore CODE, or `check: {ignore: [CODE]}` in the config, leaves a code out")

@@ -38,7 +38,7 @@ _BREAKABLE = re.compile(rf"[（「『《〈【“‘]*[{_CJK}]{_CLOSING}|[^\s{_C
 
 
 def show_findings(findings: Sequence[Finding], console: Console, splits: Splits | None = None) -> None:
-    """Findings with the first of their places, what stands there, the fix and the way to ignore them.
+    """Findings with the first of their places, what stands there, and the fix.
 
     Args:
         findings: Worst first.
@@ -46,11 +46,11 @@ def show_findings(findings: Sequence[Finding], console: Console, splits: Splits 
         splits: The usable rows, to quote them; without them the lines of their files are quoted.
     """
     texts = texts_at(findings, splits, SHOWN)
-    for code, group in groupby(findings, key=lambda finding: finding.code):
-        _show_code(code, list(group), texts, console)
+    for _, group in groupby(findings, key=lambda finding: finding.code):
+        _show_code(list(group), texts, console)
 
 
-def _show_code(code: str, group: Sequence[Finding], texts: Mapping[Location, str], console: Console) -> None:
+def _show_code(group: Sequence[Finding], texts: Mapping[Location, str], console: Console) -> None:
     for finding in group[:SHOWN]:
         head = Text().append(f"{finding.code} {translate(finding.severity.word)}", STYLES[finding.severity])
         head.append(f" {finding.name}", "bold").append(f"{translate(COLON)}{translate(finding.message)}")
@@ -63,8 +63,6 @@ def _show_code(code: str, group: Sequence[Finding], texts: Mapping[Location, str
         _more(len(group) - SHOWN, console)
     for fix in dict.fromkeys(translate(finding.fix) for finding in group):
         show_line(console, Text(said("fix: {fix}", fix=fix)), indent=5, hanging=7)
-    ignoring = said("ignore: --ignore {code}, or in the config `check: {{ignore: [{code}]}}`", code=code)
-    show_line(console, Text(ignoring, "dim"), indent=5, hanging=7)
 
 
 def _more(number: int, console: Console) -> None:

@@ -94,12 +94,19 @@ def _resume(text: str, start: int, position: int) -> int:
 
 
 def _resume_below(text: str, start: int, found: Scan) -> int:
-    """Where the next row may start after a broken object: if its own line is at fault, at any line with a brace."""
+    """Where the next row may start after a broken object.
+
+    One that is closed or wrong within its own line and ends with a brace there is alone on it, so that nothing below is
+    lost with it. One that is wrong there and stays open may go on, but any line with a brace begins a row.
+    """
     end = _line_end(text, start)
-    stopped = found.stopped_at if found.end is None else found.end
-    alone = text[start:end].rstrip().endswith("}") if stopped is None else stopped < end
-    match = _ROW_BELOW.search(text, end) if alone else None
-    return _resume(text, start, found.end or start) if match is None else match.end()
+    if found.end is not None:
+        return end if found.end <= end else _resume(text, start, found.end)
+    inside = found.stopped_at is None or found.stopped_at < end
+    if inside and text[start:end].rstrip().endswith("}"):
+        return end
+    match = _ROW_BELOW.search(text, end) if inside and found.stopped_at is not None else None
+    return _resume(text, start, start) if match is None else match.end()
 
 
 def _scan_row(text: str, start: int) -> Scan:

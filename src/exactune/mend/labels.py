@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from exactune.data.normalise import normalise
+from exactune.checks.variants import same_name
 from exactune.tasks import ClassificationTask, EntitiesTask, Task
 from exactune.tasks.classification import read_label
 from exactune.tasks.entities import TYPE_KEYS, entity_items, unwrap
@@ -15,24 +14,15 @@ from exactune.tasks.jsontext import parse_answer
 from exactune.tasks.layout import NUMBER, Layout, find_layout
 from exactune.types import JsonValue
 
-__all__ = ["label_forms", "relabelled", "same_label"]
-
-MEANINGFUL = frozenset("+#*/&%<>=@^|~$")
-"""Signs that tell labels apart (C, C++ and C#), though a text would mean the same without them."""
-
-
-def same_label(label: str) -> tuple[str, str]:
-    """What two labels must share to be one: all but case, width, blanks and punctuation."""
-    signs = "".join(char for char in unicodedata.normalize("NFKC", label) if char in MEANINGFUL)
-    return normalise(label), signs
+__all__ = ["label_forms", "relabelled"]
 
 
 def label_forms(task: Task | None, answers: Iterable[str], known: Collection[str] = ()) -> dict[str, str]:
     """Variant -> the form that most answers have; of two that are equally frequent, the one seen first."""
     counts = Counter(label for answer in answers for label in _labels(task, answer))
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for label in counts:
-        groups.setdefault(same_label(label), []).append(label)
+        groups.setdefault(same_name(label), []).append(label)
     forms: dict[str, str] = {}
     for group in groups.values():
         best = max(group, key=lambda label: (label in known, counts[label]))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 from collections.abc import Sequence
+from datetime import datetime
 
 from exactune.render.template import Template
 from exactune.types import Behaviour, Message
 
 __all__ = ["Pieces", "find_behaviour", "frame", "unknown_id"]
 
-CLOCKS = ("{{ format }}", "[{{ format }}]")
-"""Two dates that differ in whatever a template may take of them: each writes what it was asked for."""
+DAYS = (datetime(2001, 2, 3, 4, 5, 6), datetime(2012, 11, 20, 19, 18, 17))
+"""Two times that differ in whatever a template may take of them."""
+
+FORMATS = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1""")
+"""The formats that a template asks for."""
 
 SYSTEM, QUESTION, ANSWER = "exactune-system", "exactune-question", "exactune-answer"
 THOUGHT = "<think>\nexactune-thought\n</think>\n\n"
@@ -63,7 +68,7 @@ def find_behaviour(template: Template, known_stops: Sequence[int] = (), *, chats
     """
     stop, *known = (str(template.tokenizer.convert_ids_to_tokens(token)) for token in (template.stop_id, *known_stops))
     return Behaviour(
-        dated=_dated_line(template),
+        dated=_dated_lines(template),
         injected=_injected_system(template),
         rewrites=chats and not _keeps(template, ANSWER),
         drops_thought=chats and not _keeps(template, THOUGHT + ANSWER),
@@ -73,24 +78,31 @@ def find_behaviour(template: Template, known_stops: Sequence[int] = (), *, chats
     )
 
 
-def _dated_line(template: Template) -> str:
-    """A line of every prompt that depends on the day, its date as ``strftime`` has it; empty if there is none."""
-    # The one clock that transformers gives to templates; it takes no other in its place, but a macro hides it.
-    source = str(template.tokenizer.chat_template)
-    if "strftime_now" not in source:
-        return ""
+def _dated_lines(template: Template) -> tuple[str, ...]:
+    """A line of every prompt as it is on one day and on another; empty if all lines are the same."""
+    if "strftime_now" not in str(template.tokenizer.chat_template):
+        return ()
+    days = [_on(template, day) for day in DAYS]
     for system in ("", SYSTEM):
-        lines = [_at(template, clock).prompt_text(_asked(system)).splitlines() for clock in CLOCKS]
-        if differing := [one for one, other in zip(*lines, strict=False) if one != other]:
-            return str(differing[0]).strip()
-    return ""
+        lines = (day.prompt_text(_asked(system)).splitlines() for day in days)
+        for one, other in zip(*lines, strict=False):
+            if one != other:
+                return (one.strip(), other.strip())
+    return ()
 
 
-def _at(template: Template, clock: str) -> Template:
-    """The same template on another day."""
+def _on(template: Template, day: datetime) -> Template:
+    """The same template on another day.
+
+    ``strftime_now`` is the one clock that transformers gives to templates. No function can be passed in its place, but
+    a macro of the same name hides it.
+    """
     tokenizer = copy.copy(template.tokenizer)
-    macro = f"{{%- macro strftime_now(format) -%}}{clock}{{%- endmacro -%}}"
-    tokenizer.chat_template = macro + str(tokenizer.get_chat_template())
+    source = str(tokenizer.get_chat_template())
+    dates = json.dumps({found[2]: day.strftime(found[2]) for found in FORMATS.finditer(source)})
+    tokenizer.chat_template = (
+        f"{{%- macro strftime_now(format) -%}}{{{{ {dates}.get(format, format) }}}}{{%- endmacro -%}}{source}"
+    )
     return Template(tokenizer)
 
 

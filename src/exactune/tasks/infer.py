@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from exactune.config import TaskConfig
 from exactune.errors import ConfigError
@@ -83,19 +84,20 @@ def _requested(given: Mapping[str, object]) -> str | None:
 
 
 def _detect(examples: Sequence[Example]) -> str:
-    rows = _containers(examples)
-    if not nearly_all(len(rows), len(examples)):
+    values = _containers(examples)
+    if not nearly_all(len(values), len(examples)):
         return "classification" if _are_labels([example.answer.strip() for example in examples]) else "text"
-    field = _single_field([value for _, value in rows])
-    if field is not None and _are_labels([value[field] for _, value in rows if _holds_label(value, field)]):
+    field = _single_field(values)
+    if field is not None and _are_labels([value[field] for value in values if _holds_label(value, field)]):
         return "classification"
-    return "entities" if _are_entities(rows) else "json"
+    return "entities" if _are_entities(examples, values) else "json"
 
 
-def _containers(examples: Sequence[Example]) -> list[tuple[Example, JsonValue]]:
-    """Rows whose answer is a JSON object or array, with its value."""
-    rows = [(example, parse_answer(example.answer).value) for example in examples]
-    return [(example, value) for example, value in rows if isinstance(value, dict | list)]
+def _containers(examples: Sequence[Example]) -> list[JsonValue]:
+    """The answers that are JSON objects or arrays; the same answer again is the same object."""
+    parse = lru_cache(10_000)(parse_answer)
+    values = (parse(example.answer).value for example in examples)
+    return [value for value in values if isinstance(value, dict | list)]
 
 
 def _are_labels(answers: Sequence[str]) -> bool:
@@ -119,29 +121,40 @@ def _holds_label(value: JsonValue, field: str) -> bool:
     return isinstance(value, dict) and list(value) == [field] and isinstance(value[field], str)
 
 
-def _are_entities(rows: Sequence[tuple[Example, JsonValue]]) -> bool:
+def _are_entities(examples: Sequence[Example], values: Sequence[JsonValue]) -> bool:
     """Whether answers are items with text and type, or mappings from types to spans of the input."""
-    found = [(example, unwrap(value)) for example, value in rows if entity_items(value) is not None]
-    if not nearly_all(len(found), len(rows)):
+    found = [unwrap(value) for value in values if entity_items(value) is not None]
+    if not nearly_all(len(found), len(values)):
         return False
-    items = [item for _, inner in found if isinstance(inner, list) for item in inner]
-    mappings = [(example, inner) for example, inner in found if isinstance(inner, dict)]
+    items = [item for inner in found if isinstance(inner, list) for item in inner]
     if items:
         known = {*TEXT_KEYS, *TYPE_KEYS, *OFFSET_KEYS}
         return all(known.issuperset(item) for item in items)
-    keys = Counter(frozenset(mapping) for _, mapping in mappings if mapping)
-    spans = [(span, example) for example, mapping in mappings for value in mapping.values() for span in value]
-    copied = sum(span in example.input for span, example in spans)
     # One key, or the same keys in nearly every row, is a fixed structure: its lists are fields, not types.
+    keys = Counter(frozenset(inner) for inner in found if isinstance(inner, dict) and inner)
     fixed = any(nearly_all(times, keys.total()) for times in keys.values())
-    return len(frozenset().union(*keys)) >= 2 and not fixed and bool(spans) and copied >= COPIED * len(spans)
+    return len(frozenset().union(*keys)) >= 2 and not fixed and _are_copied(examples)
+
+
+def _are_copied(examples: Sequence[Example]) -> bool:
+    """Whether the spans of answers that map types to them stand in the inputs."""
+    spans = copied = 0
+    for example in examples:
+        value = parse_answer(example.answer).value
+        if not isinstance(value, dict | list) or entity_items(value) is None:
+            continue
+        inner = unwrap(value)
+        for span in (span for own in inner.values() for span in own) if isinstance(inner, dict) else ():
+            spans += 1
+            copied += span in example.input
+    return bool(spans) and copied >= COPIED * spans
 
 
 def _classification(config: TaskConfig, examples: Sequence[Example]) -> ClassificationTask:
     field = config.field
     rows = _containers(examples)
     if field is None and nearly_all(len(rows), len(examples)):
-        field = _single_field([value for _, value in rows])
+        field = _single_field(rows)
         if field is None:
             raise ConfigError(
                 say(
@@ -150,7 +163,7 @@ def _classification(config: TaskConfig, examples: Sequence[Example]) -> Classifi
                     first=_first(examples),
                 )
             )
-    parsed = [read_label(example.answer, field) for example in examples]
+    parsed = (read_label(example.answer, field) for example in examples)
     found = dict.fromkeys(answer.value for answer in parsed if answer.status is Status.OK)
     if examples and not found:
         wanted = say("a label") if field is None else say('an object {{"{field}": "label"}}', field=field)
@@ -173,8 +186,8 @@ def _classification(config: TaskConfig, examples: Sequence[Example]) -> Classifi
 
 
 def _json(config: TaskConfig, examples: Sequence[Example]) -> JsonTask:
-    parsed = [(example, parse_answer(example.answer)) for example in examples]
-    rows = [(example, answer.value) for example, answer in parsed if answer.status is Status.OK]
+    parsed = ((example.input, parse_answer(example.answer)) for example in examples)
+    rows = [(text, answer.value) for text, answer in parsed if answer.status is Status.OK]
     if examples and not rows:
         raise ConfigError(
             say("`task` is json, but no training answer is JSON{first}. Use `type: auto`.", first=_first(examples))
@@ -183,10 +196,10 @@ def _json(config: TaskConfig, examples: Sequence[Example]) -> JsonTask:
         # Stray rows of another kind are mistakes; a schema that allows them would allow anything.
         kind, hits = Counter(type(value) for _, value in rows).most_common(1)[0]
         if nearly_all(hits, len(rows)):
-            rows = [(example, value) for example, value in rows if type(value) is kind]
-        return JsonTask(infer_schema([value for _, value in rows], [example.input for example, _ in rows]))
+            rows = [(text, value) for text, value in rows if type(value) is kind]
+        return JsonTask(infer_schema([value for _, value in rows], [text for text, _ in rows]))
     task = JsonTask(config.json_schema)
-    if rows and not any(task.parse(example.answer).status is Status.OK for example, _ in rows):
+    if rows and not any(task.parse(example.answer).status is Status.OK for example in examples):
         raise ConfigError(
             say(
                 "no training answer satisfies `task.schema`{first}. Correct the schema or the rows.",
@@ -197,7 +210,7 @@ def _json(config: TaskConfig, examples: Sequence[Example]) -> JsonTask:
 
 
 def _entities(config: TaskConfig, examples: Sequence[Example]) -> EntitiesTask:
-    answers = [entity_items(value) for _, value in _containers(examples)]
+    answers = [entity_items(value) for value in _containers(examples)]
     found = dict.fromkeys(kind for items in answers if items is not None for kind, _ in items)
     if examples and all(items is None for items in answers):
         raise ConfigError(
