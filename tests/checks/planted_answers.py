@@ -163,12 +163,13 @@ OFFSETS = {
     "longer": lambda held: held[0].update(end=held[0]["end"] + 2),
 }  # fmt: skip
 
-TYPE_SLIPS = {"PRODUCT": "PRODUCTS", "PER": "Per", "ORG": "org", "LOC": "ＬＯＣ"}
+TYPE_SLIPS = ("PRODUCTS", "PRODCUT")
+TYPE_FORMS = {"PER": "Per", "ORG": "org", "LOC": "ＬＯＣ"}
 
 
-def _retyped(row: Row) -> Row:
-    told, kind = answer(row), next(kind for kind in TYPE_SLIPS if f'"{kind}"' in answer(row))
-    return with_answer(row, told.replace(f'"{kind}"', f'"{TYPE_SLIPS[kind]}"', 1))
+def _in_form(row: Row) -> Row:
+    told, kind = answer(row), next(kind for kind in TYPE_FORMS if f'"{kind}"' in answer(row))
+    return with_answer(row, told.replace(f'"{kind}"', f'"{TYPE_FORMS[kind]}"', 1))
 
 
 def _of_new_type(kind: str) -> Callable[[Row], Row]:
@@ -182,8 +183,8 @@ def _unlisted(held: Value) -> None:
 
 DANGLING = {
     "entity left out": _unlisted,
-    "tail left out": lambda held: held["relations"][0].update(tail=held["relations"][0]["tail"][:2]),
-    "part of it": lambda held: held["relations"][0].update(head=held["relations"][0]["head"][1:]),
+    "part of the tail": lambda held: held["relations"][0].update(tail=held["relations"][0]["tail"][:-1]),
+    "part of the head": lambda held: held["relations"][0].update(head=held["relations"][0]["head"][1:]),
     "invented": lambda held: held["relations"][0].update(head="Ferncastle"),
     "empty list": lambda held: held.update(entities=[]),
 }
@@ -210,7 +211,10 @@ PLANTS: list[Plant] = [
       for n, (name, way) in enumerate(COPIES.items())),
     *(replaced("D405", f"offsets {name}", ("spans_en",), _changed(change), times=2)
       for name, change in OFFSETS.items()),
-    replaced("D406", "misspelt", NAMED, _retyped, times=2),
+    replaced("D303", "type", NAMED, _in_form, lambda row: any(f'"{kind}"' in answer(row) for kind in TYPE_FORMS)),
+    *(replaced("D406", "misspelt", NAMED,
+               lambda row, slip=slip: with_answer(row, answer(row).replace('"PRODUCT"', f'"{slip}"', 1)),
+               lambda row: '"PRODUCT"' in answer(row)) for slip in TYPE_SLIPS),
     *(replaced("D406", "new", NAMED, _of_new_type("EVENT"), split=split) for split in ("eval", "test")),
     *(replaced("D407", name, LINKED, _changed(change)) for name, change in DANGLING.items()),
     *(replaced("D408", name, _turn(JSON, n), lambda row, way=way: with_answer(row, way(answer(row))))

@@ -171,6 +171,6 @@ PLANTS = [
     *(
         _in_small_letters(code, home, name)
         for code, home in (("D201", "train"), ("D205", "eval"), ("D205", "test"))
-        for name in ("orders_en", "relations_en")
+        for name in ("orders_en", "contacts_en")
     ),
 ]
