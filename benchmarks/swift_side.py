@@ -1,6 +1,6 @@
 """ms-swift's side of ``bench_train.py``; runs in an environment of its own, where ms-swift is and Exactune is not.
 
-Usage: ``PYTHON benchmarks/swift_side.py MODEL ROWS.jsonl OUTPUT [--gradient_checkpointing false ...]``. Trains once, the way
+Usage: ``PYTHON benchmarks/swift_side.py MODEL ROWS.jsonl OUTPUT [--gradient_checkpointing false ...]``. Trains once, as
 ``swift sft`` does, and prints one JSON object: seconds of each optimizer step after the first, the most memory above
 what the process held when training began, and each row's tokens.
 """
