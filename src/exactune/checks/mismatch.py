@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped, unused-ignore]
-from referencing import Registry
-
 from exactune.data.words import excerpt, kind_of
 from exactune.language import Text, join, say
 from exactune.tasks.rules import KNOWN, SILENT, TYPES
@@ -120,6 +117,10 @@ def finder(schema: Mapping[str, Any]) -> Finder:
     if _is_plain(schema):
         return plain_finder(schema)
     # An explicit registry: the default one fetches remote references.
+    # Loaded for schemas that the plain comparison cannot do; most data need none.
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped, unused-ignore]
+    from referencing import Registry
+
     validator = Draft202012Validator(schema, registry=Registry())
     return lambda value: (one for error in validator.iter_errors(value) for one in _of_error(error))
 

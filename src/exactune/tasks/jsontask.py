@@ -8,12 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped, unused-ignore]
-from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped, unused-ignore]
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
-
 from exactune.errors import ConfigError
 from exactune.language import Text, count, join, say
 from exactune.tasks.base import Counts, Parsed, Score, rate
@@ -49,6 +43,13 @@ class JsonTask:
         Raises:
             ConfigError: It is no JSON schema, or it refers to something outside or missing.
         """
+        # Takes a tenth of a second, which commands on other tasks need not spend.
+        from jsonschema import Draft202012Validator  # type: ignore[import-untyped, unused-ignore]
+        from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped, unused-ignore]
+        from referencing import Registry
+        from referencing.exceptions import Unresolvable
+        from referencing.jsonschema import DRAFT202012
+
         try:
             Draft202012Validator.check_schema(self.schema)
             resolver = Registry().resolver_with_root(DRAFT202012.create_resource(self.schema))
@@ -73,7 +74,10 @@ class JsonTask:
             ) from error
 
     @cached_property
-    def _validator(self) -> Draft202012Validator:
+    def _validator(self) -> Any:
+        from jsonschema import Draft202012Validator
+        from referencing import Registry
+
         # An explicit registry: the default one fetches remote references.
         return Draft202012Validator(self.schema, registry=Registry())
 
