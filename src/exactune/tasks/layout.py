@@ -69,7 +69,9 @@ def find_layout(answers: Sequence[str]) -> Layout | None:
     """The layout of most JSON answers; ``None`` if no known one is that of more than half."""
     spread = answers[:: -(-len(answers) // LOOKED_AT) or 1]
     texts = [text for text in spread if parse_answer(text).status is Status.OK]
-    hits = Counter(layout for text in texts for layout in _layouts_of(text))
+    hits: Counter[Layout] = Counter()
+    for text, times in Counter(texts).items():  # labels come again and again
+        hits.update(dict.fromkeys(_layouts_of(text), times))
     best = max(LAYOUTS, key=lambda layout: hits[layout])
     return best if hits[best] * 2 > len(texts) else None
 
