@@ -19,8 +19,8 @@ from exactune.types import Example, Location, Message
 __all__ = ["IN_MEMORY", "Gathered", "StoredExamples"]
 
 IN_MEMORY = 100_000
-"""So many rows are kept as objects: about 300 MB of chats of 400 bytes. From the file, each look at a row takes 7
-microseconds, and rules look some 25 times."""
+"""So many rows are kept as objects: about 300 MB of chats of 400 bytes. From the file, each look at a row takes 6 to 7
+microseconds."""
 
 PLAIN = 2
 """Version of ``marshal``; later ones look for shared objects, which takes twice the time."""
