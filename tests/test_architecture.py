@@ -21,7 +21,7 @@ LAYERS = [
     {"checks", "infer"},
     {"train", "evaluate"},
     {"report", "environment"},
-    {"plan", "apply", "checking", "draft", "describe", "record", "resume", "pipeline", "mend"},
+    {"plan", "probing", "apply", "checking", "draft", "describe", "record", "resume", "pipeline", "mend"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import glob
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from exactune.bases import Base, find_base
-from exactune.checks import Dataset, Probe, check_dataset, drop_located
+from exactune.checks import Dataset, check_dataset, drop_located
 from exactune.config import Config, TaskConfig
-from exactune.data.expand import expand, turn_note
+from exactune.data.expand import turn_note
 from exactune.data.hub import dataset_name
 from exactune.data.load import Loaded, load
 from exactune.data.split import hold_out, stratified_slice
@@ -27,15 +24,14 @@ from exactune.errors import ConfigError, DataError
 from exactune.infer.model import context_length, generation_stops, pin
 from exactune.language import say
 from exactune.layers import Resolved, parse_assignment, parse_mapping, read_patch, resolve
+from exactune.probing import encode_rows, token_probe
 from exactune.recipes import Recipe, choose
-from exactune.render.behaviour import Pieces, find_behaviour, frame, unknown_id
-from exactune.render.cache import encode_all
 from exactune.render.template import Encoded, Template
 from exactune.rules import Finding, Severity
 from exactune.rundir import Run
 from exactune.tasks import Task, infer_task
 from exactune.tasks.constraint import choose_constraint
-from exactune.types import Example, Patch, Splits
+from exactune.types import Patch, Splits
 
 __all__ = ["Plan", "Source", "check_rows", "config_source", "make_plan"]
 
@@ -150,7 +146,7 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
     resolved = resolve([recipe.patch, *source.patches])
     config = resolved.config
     template = Template.load(base)
-    ids = _encode(template, splits)
+    ids = encode_rows(template, splits)
     findings = _findings(config, base, replace(loaded, splits=splits), template, ids)
     splits = _apply_policy(config, splits, findings)
     task = infer_task(config.task, splits.train)
@@ -214,17 +210,7 @@ def check_rows(source: Source) -> tuple[Loaded, list[Finding]]:
     base = find_base(config.model, config.model_revision)
     template = Template.load(base)
     loaded = load(config, source.folder)
-    return loaded, _findings(config, base, loaded, template, _encode(template, loaded.splits))
-
-
-def _encode(template: Template, splits: Splits) -> dict[str, tuple[Encoded, ...]]:
-    """Row id -> the ids of each of its turns that is trained or scored, the last being the row's own answer."""
-    ids: dict[str, tuple[Encoded, ...]] = {}
-    for rows, trained in ((splits.train, True), (splits.mix, True), (splits.eval, False), (splits.test, False)):
-        turns = [expand(row) if trained else (row,) for row in rows]
-        made = iter(encode_all(template, [turn for own in turns for turn in own]))
-        ids |= {row.id: tuple(islice(made, len(own))) for row, own in zip(rows, turns, strict=True)}
-    return ids
+    return loaded, _findings(config, base, loaded, template, encode_rows(template, loaded.splits))
 
 
 def _findings(
@@ -235,47 +221,6 @@ def _findings(
     ignored = [code for code in config.check.ignore if code.upper() != "D501"]
     probe = token_probe(template, ids, limit, generation_stops(base))
     return check_dataset(Dataset(loaded.splits, loaded.findings, probe, config.task), ignored)
-
-
-def token_probe(
-    template: Template, ids: Mapping[str, tuple[Encoded, ...]], limit: int, known_stops: Sequence[int] = ()
-) -> Callable[[Example], Probe]:
-    """What token rules ask of a row: its length, the limit, the answer decoded from its own ids, what is not known.
-
-    Args:
-        template: The template that made the ids.
-        ids: See :func:`_encode`.
-        limit: How many tokens a row may have.
-        known_stops: Ids at which the model's generation config ends an answer.
-    """
-    decode = lru_cache(10_000)(template.decode)  # labels come again and again
-    pieces, unknown, around = Pieces(template), unknown_id(template), frame(template)
-    chats = any(len(turns) > 1 for turns in ids.values())
-    # The longest first, where one token begins another; a tokenizer without any finds nothing.
-    marks = re.compile("|".join(map(re.escape, sorted(template.control_tokens, key=len, reverse=True))) or r"(?!)")
-    behaviour = find_behaviour(template, known_stops, chats=chats)
-
-    def probe(example: Example) -> Probe:
-        *earlier, row = ids[example.id]
-        texts = [*(message.content for message in example.prompt), example.answer]
-        control = tuple(sorted({token for text in texts for token in marks.findall(text)}))
-        answers = [turn.answer for turn in expand(example)[:-1]] if earlier else []
-        turns = tuple((answer, decode(tuple(turn.answer_ids))) for answer, turn in zip(answers, earlier, strict=True))
-        plain = all(map(str.isascii, texts))
-        return Probe(
-            tokens=max(map(len, ids[example.id])),
-            limit=limit,
-            decoded=decode(tuple(row.answer_ids)),
-            control=control,
-            turns=turns,
-            answer_ids=row.answer_ids,
-            own=max(1, len(row) - around),
-            unknown=0 if unknown is None else row.prompt_ids.count(unknown) + row.answer_ids.count(unknown),
-            pieces=0 if plain else sum(map(pieces.__getitem__, chain(row.prompt_ids, row.answer_ids))),
-            behaviour=behaviour,
-        )
-
-    return probe
 
 
 def _apply_policy(config: Config, splits: Splits, findings: Sequence[Finding]) -> Splits:

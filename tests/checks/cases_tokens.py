@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from exactune.checks import Dataset, Probe
 from exactune.data.expand import expand
-from exactune.plan import token_probe
+from exactune.probing import token_probe
 from exactune.render.template import Template
 from exactune.types import Example, Splits
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from exactune.checks.dataset import Dataset
 from exactune.checks.mismatch import Finder, Mismatch, finder, plain_finder
@@ -16,7 +16,7 @@ from exactune.tasks.jsontask import JsonTask
 from exactune.tasks.jsontext import parse_answer
 from exactune.tasks.schema import schema_of
 from exactune.tasks.shape import Shape
-from exactune.types import Example
+from exactune.types import Example, Location
 
 __all__ = ["schema_mismatch"]
 
@@ -46,24 +46,18 @@ def schema_mismatch(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     find = _declared(dataset) or _inferred(dataset)
     if find is None:
         return
-
-    @lru_cache(10_000)  # labels come again and again
-    def mismatches(answer: str) -> list[Mismatch]:
-        value = parse_answer(answer).value
-        found = [*find(value)] if isinstance(value, (dict, list)) else []
-        return found if found and is_strict(answer) else []
-
-    rows: list[Example] = []
+    mismatches = lru_cache(10_000)(partial(_mismatches, find))  # labels come again and again
+    places: list[Location] = []
     shown: list[tuple[Example, list[Mismatch]]] = []
     kinds: Counter[str] = Counter()
     for _, examples in dataset.named_splits:
         for example in examples:
             if found := mismatches(example.answer):
-                rows.append(example)
+                places.append(example.location)
                 kinds.update({f"{one.what} {one.place}" for one in found})
                 if len(shown) < EVIDENCE:
                     shown.append((example, found))
-    if rows:
+    if places:
         named = join(
             "; ",
             (
@@ -74,19 +68,26 @@ def schema_mismatch(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
         yield rule.finding(
             say(
                 "{answers} of another structure: {named}{more}",
-                answers=count(len(rows), "answer"),
+                answers=count(len(places), "answer"),
                 named=named,
-                more="; …" if len(rows) > SHOWN else "",
+                more="; …" if len(places) > SHOWN else "",
             ),
-            locations=unique(row.location for row in rows),
+            locations=unique(places),
             evidence={
-                "rows": len(rows),
+                "rows": len(places),
                 "kinds": dict(kinds.most_common(EVIDENCE)),
                 "samples": [
                     {"row": str(row.location), "found": [one.sentence for one in found]} for row, found in shown
                 ],
             },
         )
+
+
+def _mismatches(find: Finder, answer: str) -> list[Mismatch]:
+    """In what an answer departs; nothing where it is no JSON, or has a key twice, as other rules say."""
+    value = parse_answer(answer).value
+    found = [*find(value)] if isinstance(value, (dict, list)) else []
+    return found if found and is_strict(answer) else []
 
 
 def _inferred(dataset: Dataset) -> Finder | None:
