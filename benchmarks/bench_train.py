@@ -2,9 +2,11 @@
 
 Usage: ``python benchmarks/bench_train.py [--sets A,B] [--pairs 5] [--steps 4] [--shape 41m|0.6b|4b] [--device cuda]``.
 A random Qwen3 shape is trained on real rows (development data beside the checkout; ``prefix-500-suffix-26`` makes
-random ones of these lengths, to see growth) by LoRA r=32 on attention, 16 rows a step, on the same rows by every side,
-sides taking turns. Times are of whole optimizer steps with their batches, after one to warm up; peak
-memory is of a process of its own for each side. The table goes into ``results/bench_train.json`` and the README.
+random ones of these lengths, to see growth) by LoRA r=32 on attention, 16 rows a step, on the same rows by every
+side, sides taking turns. Times are of whole optimizer steps with their batches, after one to warm up; peak memory is
+of a process of its own for each side. Each side's share of the machine's matrix rate is what torch counts in one of
+its steps, divided by its seconds and by the rate of one large product in the same precision. The table goes into
+``results/bench_train.json`` and the README.
 
 Sides:
 
@@ -14,6 +16,7 @@ Sides:
 - ``plain``: ours, padded batches of 4 without checkpointing, logits at answer tokens only.
 - ``tree-dense``: ours, shared prefixes computed once, attention over all pairs of a tree.
 - ``tree``: and attention by blocks, as ``training.engine: auto`` does it.
+- ``tree-flex``: the same trees by torch's FlexAttention; for a GPU, where it is compiled.
 - ``ms-swift``, ``ms-swift-no-checkpointing``: with ``--swift PYTHON``, the Python of an environment with ms-swift; see
   ``swift_side.py``. Its chat template writes one token more, a line break behind each answer.
 """
@@ -37,6 +40,8 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.nn.attention.flex_attention import create_block_mask
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen3Config, Qwen3ForCausalLM, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
@@ -46,13 +51,13 @@ from exactune.data.load import load
 from exactune.environment import versions
 from exactune.infer.model import describe_device
 from exactune.layers import parse_mapping, resolve
-from exactune.render.packing import pack
+from exactune.render.packing import CostModel, Tree, pack
 from exactune.render.template import Encoded, Template
 from exactune.rundir import write_json
 from exactune.train.adapter import make_trainable
 from exactune.train.engine import choose_engine, tree_cost
 from exactune.train.methods import sft_trainer
-from exactune.train.steps import padded, trees
+from exactune.train.steps import Cutter, Pass, padded, trees
 from exactune.types import Example, Message
 
 HERE = Path(__file__).parent
@@ -126,6 +131,34 @@ class Clock(TrainerCallback):
         self.last = ended
 
 
+class FlexPass(Pass):
+    """A tree whose attention is torch's FlexAttention."""
+
+    def nll(self, model: torch.nn.Module, device: torch.device) -> torch.Tensor:
+        """As :func:`exactune.render.batch.tree_nll`."""
+        assert isinstance(self.inputs, Tree)
+        tree = self.inputs.to(device)
+
+        def seen(batch: torch.Tensor, head: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+            return (key <= query) & (query < tree.end[key])
+
+        mask = create_block_mask(seen, None, None, len(tree), len(tree), device=str(device))
+        logits = model(
+            input_ids=tree.input_ids[None], position_ids=tree.position_ids[None], attention_mask=mask,
+            use_cache=False, logits_to_keep=tree.source,
+        ).logits[0]  # fmt: skip
+        losses = torch.nn.functional.cross_entropy(logits.float()[tree.predicted_from], tree.target, reduction="none")
+        return losses @ tree.weight
+
+
+def by_flex(model: torch.nn.Module, rows: Sequence[Encoded]) -> Cutter:
+    """The trees of ``tree``, for FlexAttention."""
+    model.get_base_model().set_attn_implementation("flex_attention")
+    budget = tree_cost(model, rows, TRAINING).budget
+    cutter = trees(CostModel(pair=0.0, budget=budget))
+    return lambda step: [FlexPass(part.rows, part.inputs) for part in cutter(step)]
+
+
 def now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -142,11 +175,34 @@ def seconds_per_step(side: str, model: torch.nn.Module, rows: Sequence[Encoded])
     return statistics.median(clock.seconds)
 
 
+def step_flops(side: str, model: torch.nn.Module, rows: Sequence[Encoded]) -> int:
+    """Floating-point operations of one step's matrix products and attention, as far as torch counts them."""
+    with tempfile.TemporaryDirectory() as folder, FlopCounterMode(display=False) as counter:
+        trainer = trainer_of(side, model, rows[:STEP], Path(folder), Clock())
+        trainer.args.save_strategy = "no"
+        trainer.train()
+    return int(counter.get_total_flops())
+
+
+def matrix_rate(device: str) -> float:
+    """Floating-point operations per second of a large product in the precision of training; the best of ten."""
+    size, dtype = (8192, torch.bfloat16) if device == "cuda" else (2048, torch.float32)
+    one, two = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    rates = []
+    for _ in range(10):
+        started = now(torch.device(device))
+        one @ two
+        rates.append(2 * size**3 / (now(torch.device(device)) - started))
+    return max(rates)
+
+
 def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folder: Path, clock: Clock) -> SFTTrainer:
     tokenizer = Template.load(find_base("mini")).tokenizer
     if not side.startswith("trl"):
         dense = trees(tree_cost(model, rows, TRAINING)) if side == "tree-dense" else padded(4)
         cutter = choose_engine(model, rows, TRAINING)[0] if side == "tree" else dense
+        if side == "tree-flex":
+            cutter = by_flex(model, rows)
         return sft_trainer(model, tokenizer, rows, TRAINING, folder, [clock], cutter)
     batch = STEP if side == "trl-one-batch" else 4
     options = {} if side == "trl" else {"gradient_checkpointing": False}
@@ -211,14 +267,21 @@ def measure(
         "tokens_per_row": statistics.mean(lengths), "tokens_per_step": sum(lengths[:STEP]),
         "tree_tokens_per_step": sum(packed), "trees_per_step": len(packed), "one_tree_tokens": len(whole), "sides": {},
     }  # fmt: skip
+    document["matrix_rate"] = matrix_rate(device)
     for side, seconds in found.items():
         ratios = [stock / ours for stock, ours in zip(found["trl"], seconds, strict=True)]
         document["sides"][side] = {
             "seconds_per_step": statistics.median(seconds), "lowest": min(seconds), "highest": max(seconds),
             "rows_per_second": STEP / statistics.median(seconds), "times_stock": statistics.median(ratios),
             "times_stock_lowest": min(ratios), "times_stock_highest": max(ratios),
+            "tokens_per_second": sum(lengths[:STEP]) / statistics.median(seconds),
             "peak_bytes": peaks.get(side) or peak(name, shape, device, side),
         }  # fmt: skip
+        # A counter sees neither another process nor what a compiler has fused.
+        if side not in SWIFT and side != "tree-flex":
+            flops = step_flops(side, model_of(shape, device), rows)
+            share = flops / statistics.median(seconds) / document["matrix_rate"]
+            document["sides"][side] |= {"flops_per_step": flops, "share_of_matrix_rate": share}
     return document
 
 
