@@ -147,23 +147,46 @@ def _beside_head(
     groups, own = key.shape[1:3]
     scaling = size**-0.5 if scaling is None else scaling
     grouped = query.view(batch, groups, heads // groups, time, size)
-    width = max(1, SCORES // (batch * heads * (own + head.keys.shape[2])))
+    of_head, in_head = (
+        found.view(groups, batch, heads // groups, time, -1).transpose(0, 1)
+        for found in _read_head(grouped.transpose(0, 1).reshape(groups, -1, size), head, scaling)
+    )
+    width = max(1, SCORES // (batch * heads * own))
     parts = []
     for start in range(0, time, width):
         part = grouped[:, :, :, start : start + width]
         shape = part.shape[:-1]
-        to_head = part.transpose(0, 1).reshape(groups, -1, size) @ head.keys[0].transpose(1, 2)
-        of_head, in_head = (
-            found.view(shape[1], shape[0], *shape[2:], -1).transpose(0, 1)
-            for found in _read(to_head.float() * scaling, head.values[0])
-        )
         to_own = (part.reshape(batch, groups, -1, size) @ key.transpose(2, 3)).float() * scaling
         if mask is not None:
             to_own = (to_own.view(*shape, own) + mask[:, :, None, start : start + width]).view(batch, groups, -1, own)
         of_own, in_own = (found.view(*shape, -1) for found in _read(to_own, value))
-        share = (in_head - in_own).sigmoid().to(value.dtype)
-        parts.append(share * of_head + (1 - share) * of_own)
+        share = (in_head[..., start : start + width, :] - in_own).sigmoid().to(value.dtype)
+        parts.append(share * of_head[..., start : start + width, :] + (1 - share) * of_own)
     return torch.cat(parts, dim=3).permute(0, 3, 1, 2, 4).reshape(batch, time, heads, size)
+
+
+def _read_head(query: torch.Tensor, head: Any, scaling: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """What queries find in a head that they see all of, and the logarithm of their scores' summed exponentials.
+
+    Args:
+        query: ``[groups, queries, size]``.
+        head: Its ``keys`` and ``values``, ``[1, groups, length, size]``.
+        scaling: Of all scores.
+
+    Returns:
+        ``[groups, queries, size]`` and ``[groups, queries, 1]``.
+    """
+    if query.device.type == "cpu" and head.keys.shape == head.values.shape:
+        # The kernel behind scaled_dot_product_attention: it keeps no scores, and tells their sums by this name only.
+        found, sums = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query[None], head.keys, head.values, scale=scaling
+        )
+        return found[0], sums[0, ..., None]
+    width = max(1, SCORES // (query.shape[0] * head.keys.shape[2]))
+    keys = head.keys[0].transpose(1, 2)
+    parts = [_read((part @ keys).float() * scaling, head.values[0]) for part in query.split(width, dim=1)]
+    found, sums = (torch.cat(whole, dim=1) for whole in zip(*parts, strict=True))
+    return found, sums
 
 
 def _read(scores: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
