@@ -71,7 +71,7 @@ def _show_comparison(document: Mapping[str, Any]) -> None:
         out.print(said("verdict {verdict}", verdict=against_baseline(comparison)), markup=False)
         rows, metric = document["baseline_rows"], document["primary"]
         others = [
-            said("{name} {value:.3f}", name=name, value=figures[metric]["value"])
+            f"{name} {figures[metric]['value']:.3f}"
             + (said(" (of {rows} rows)", rows=rows[name]) if rows[name] < document["n"] else "")
             for name, figures in document["baselines"].items()
             if name != comparison["baseline"]

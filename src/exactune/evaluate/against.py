@@ -71,7 +71,7 @@ def _no_common_rows(run: Run, other: Run, *, same_names: bool) -> str:
     if same_names:
         return say(
             "{run} and {other} have rows of the same names with different contents, so they were not scored on the "
-            "same rows. Score one data file with both: exactune eval RUN --data FILE.",
+            "same rows. Train both with the same `data.test`.",
             run=run.path,
             other=other.path,
         )

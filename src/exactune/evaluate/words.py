@@ -20,7 +20,7 @@ def baseline_name(name: str) -> Text:
         "zero_shot": say("the base model without fine-tuning"),
         "few_shot": say("the base model with examples in its prompt"),
     }
-    return names.get(name) or say("{name}", name=name)
+    return names.get(name) or Text(name)
 
 
 def against_baseline(comparison: Mapping[str, Any]) -> Text:
@@ -31,7 +31,7 @@ def against_baseline(comparison: Mapping[str, Any]) -> Text:
 def against_run(document: Mapping[str, Any]) -> Text:
     """The verdict on two runs by their primary metric: of :func:`~exactune.evaluate.against.compare_runs`."""
     metric = document["primary"]
-    return _verdict(document["metrics"][metric], metric, say("{name}", name=document["against"]))
+    return _verdict(document["metrics"][metric], metric, Text(document["against"]))
 
 
 def _verdict(found: Mapping[str, Any], metric: str, other: Text) -> Text:
