@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,21 @@ from exactune.config import Config
 from exactune.data.inputs import read_inputs
 from exactune.data.load import Loaded
 from exactune.data.load import load as load_rows
+from exactune.data.store import Gathered
 from exactune.errors import DataError, RunError
-from exactune.evaluate.evaluation import Evaluation, evaluate_answers
+from exactune.evaluate.contest import enter
+from exactune.evaluate.evaluation import Evaluation, blocks
+from exactune.evaluate.gate import judge_gates
 from exactune.infer.artifact import Artifact, load_artifact
-from exactune.language import say
+from exactune.language import say, stored
 from exactune.layers import read_patch, resolve
 from exactune.rundir import Run, read_json, write_json, write_jsonl
-from exactune.types import Example
+from exactune.types import Example, Splits
 
 __all__ = ["changed_files", "evaluate", "load", "predict"]
+
+IN_MEMORY = 1000
+"""More rows than this are read from a file when their turn comes, so that memory does not grow with them."""
 
 
 def load(path: str | Path) -> Artifact:
@@ -37,6 +44,7 @@ def evaluate(
     data: str | Path | None = None,
     artifact: Artifact | None = None,
     rows: tuple[str, Sequence[Example]] | None = None,
+    train: Sequence[Example] | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Answer and score the run's test rows (eval rows if it has none), or the rows of another file.
@@ -48,6 +56,7 @@ def evaluate(
         data: Another data file; its figures are returned, not stored.
         artifact: The run's artifact, where it is loaded already.
         rows: Name and rows of the run's split, where they are loaded already.
+        train: The run's training rows, where they are; what baselines are made of.
         advance: Called with the number of rows just answered.
 
     Returns:
@@ -59,24 +68,40 @@ def evaluate(
     run = run if isinstance(run, Run) else Run.open(run)
     config = resolve([read_patch(run.config)]).config
     artifact = artifact or load(run.path)
-    if rows is None:
-        rows = (
-            _run_rows(run, config)
-            if data is None
-            else (str(data), _other_rows(str(data), config, artifact.card["columns"]))
-        )
+    if rows is None and data is None:
+        loaded = _run_rows(run, config)
+        rows, train = loaded.scored, loaded.train
+    elif rows is None:
+        rows, train = (str(data), _other_rows(str(data), config, artifact.card["columns"])), _train_rows(run, config)
     split, examples = rows
-    answers = artifact.answer([row.prompt for row in examples], batch_size=config.evaluate.batch_size, advance=advance)
-    baselines = {"majority": [artifact.card["majority"]] * len(examples)}
-    result = evaluate_answers(artifact.task, split, examples, answers, baselines)
+    contest = enter(artifact, config, examples, train, advance)
+    evaluation = Evaluation(artifact.task, split, contest.baselines)
+    lines = _answered(artifact, evaluation, examples, config.evaluate.batch_size, advance)
     if data is None:
-        _store(run, result)
-    return result.metrics
+        write_jsonl(run.predictions, lines)
+    else:
+        # Nobody asked for these lines, only for what they add up to.
+        deque(lines, maxlen=0)
+    document = evaluation.document()
+    if contest.left_out:
+        document = stored({**document, "baselines_left_out": contest.left_out}, "baselines_left_out")
+    if data is None:
+        document["gates"] = judge_gates(config.gate, config.gate_on, document["metrics"])
+        write_json(run.metrics, document)
+    return document
 
 
-def _store(run: Run, result: Evaluation) -> None:
-    write_jsonl(run.predictions, result.predictions)
-    write_json(run.metrics, result.metrics)
+def _answered(
+    artifact: Artifact,
+    evaluation: Evaluation,
+    examples: Sequence[Example],
+    batch_size: int,
+    advance: Callable[[int], None],
+) -> Iterator[dict[str, Any]]:
+    """Answer and score the rows block by block; their lines."""
+    for part in blocks(examples, batch_size):
+        answers = artifact.answer([row.prompt for row in part], batch_size=batch_size, advance=advance)
+        yield from evaluation.add(part, answers)
 
 
 def changed_files(run: Run, loaded: Loaded) -> list[str]:
@@ -86,14 +111,14 @@ def changed_files(run: Run, loaded: Loaded) -> list[str]:
     return sorted({{**then, **now}[key] for key in then.keys() ^ now.keys()})
 
 
-def _run_rows(run: Run, config: Config) -> tuple[str, list[Example]]:
-    """Name and rows of the split that final figures are taken on.
+def _run_rows(run: Run, config: Config) -> Splits:
+    """The rows of a run, as they were used.
 
     Raises:
         RunError: A data file is not what it was.
     """
     record = read_json(run.data)
-    loaded = load_rows(config, run.path)
+    loaded = load_rows(config, run.path, in_memory=IN_MEMORY)
     changed = changed_files(run, loaded)
     if changed:
         raise RunError(
@@ -103,18 +128,41 @@ def _run_rows(run: Run, config: Config) -> tuple[str, list[Example]]:
                 names=", ".join(changed),
             )
         )
-    by_id = {row.id: row for part in (loaded.splits.train, loaded.splits.eval, loaded.splits.test) for row in part}
-    split = "test" if record["splits"]["test"]["rows"] else "eval"
-    return split, [by_id[name] for name in record["splits"][split]["ids"]]
+    ids = {name: part["ids"] for name, part in record["splits"].items()}
+    # Eval rows may have been held out of the training rows.
+    files = loaded.splits
+    held_out = files.eval or files.train
+    return Splits(_kept(files.train, ids["train"]), _kept(held_out, ids["eval"]), _kept(files.test, ids["test"]))
 
 
-def _other_rows(path: str, config: Config, columns: Mapping[str, str]) -> list[Example]:
+def _kept(rows: Iterable[Example], ids: Sequence[str]) -> Sequence[Example]:
+    """The rows of these ids, in the order of both."""
+    kept, wanted = Gathered(IN_MEMORY), iter(ids)
+    name = next(wanted, None)
+    for row in rows:
+        if row.id == name:
+            kept.append(row)
+            name = next(wanted, None)
+    assert name is None, f"row {name} is not where it was"
+    return kept.rows()
+
+
+def _train_rows(run: Run, config: Config) -> Sequence[Example] | None:
+    """The rows that a run was trained on; None where its files are gone or have changed."""
+    try:
+        return _run_rows(run, config).train
+    except (RunError, DataError):
+        return None
+
+
+def _other_rows(path: str, config: Config, columns: Mapping[str, str]) -> Sequence[Example]:
     """The rows of another file, read as the run's own were: same columns, same instruction."""
     only = {"train": [path], "eval": [], "test": [], "mix": []}
-    loaded = load_rows(config.model_copy(update={"data": config.data.model_copy(update=only)}), Path(), columns)
+    other = config.model_copy(update={"data": config.data.model_copy(update=only)})
+    loaded = load_rows(other, Path(), columns, in_memory=IN_MEMORY)
     if loaded.rejected:
         raise DataError(say("{path}: rows cannot be read, so nothing was scored.", path=path), loaded.rejected)
-    return list(loaded.splits.train)
+    return loaded.splits.train
 
 
 def predict(

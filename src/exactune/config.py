@@ -181,6 +181,15 @@ class EvaluateConfig(_Node):
     """At most this many eval rows are answered at each evaluation during training: a seeded, stratified slice."""
     batch_size: int = Field(32, ge=1)
     """Rows generated together."""
+    baselines: Literal["auto"] | list[
+        Literal["majority", "linear", "fields", "gazetteer", "zero_shot", "few_shot"]
+    ] = "auto"  # fmt: skip
+    """What the model has to beat. ``auto``: all that fit the task; a list: these. ``majority`` gives the most frequent
+    training answer; ``linear`` (classification) is TF-IDF with logistic regression; ``fields`` (json) copies each field
+    or gives its most frequent value; ``gazetteer`` (entities, relations) looks up what training rows have;
+    ``zero_shot`` and ``few_shot`` are the base model, asked on at most ``rows`` rows."""
+    shots: int = Field(8, ge=1)
+    """Training rows that ``few_shot`` shows the base model, as far as ``training.max_seq_length`` has room for them."""
     general: Annotated[list[str], Field(max_length=0)] = []
     """Reserved for files on which forgetting is measured."""
 
@@ -214,6 +223,8 @@ class Config(_Node):
     evaluate: EvaluateConfig = EvaluateConfig()
     gate: dict[str, float] = {}
     """Metric values the run must reach, for example ``{macro_f1: 0.80}``; otherwise the exit code is 1."""
+    gate_on: Literal["value", "lower"] = "value"
+    """What a gate looks at: the ``value``, or the end of its 95% interval that is less favourable (``lower``)."""
     output_dir: str = "runs/default"
     """The run folder, relative to the working directory."""
 

@@ -14,18 +14,27 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
-__all__ = ["MANIFEST", "damage", "replaced_dir", "sealed_dir", "sync", "write_text"]
+__all__ = ["MANIFEST", "damage", "replaced_dir", "replaced_file", "sealed_dir", "sync", "write_text"]
 
 MANIFEST = "manifest.json"
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file complete or not at all."""
+    with replaced_file(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[TextIO]:
+    """A text file to write; it takes the place of ``path`` when the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.tmp")
     try:
-        staged.write_text(text, encoding="utf-8", newline="\n")
+        with staged.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
         sync(staged)
         os.replace(staged, path)
     except BaseException:

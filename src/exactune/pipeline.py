@@ -184,7 +184,7 @@ def _finish(plan: Plan) -> None:
     """Load what was published, score it, report."""
     artifact = load(plan.run.path)
     _refuse_unfaithful(plan, artifact)
-    evaluate(plan.run, artifact=artifact, rows=plan.splits.scored)
+    evaluate(plan.run, artifact=artifact, rows=plan.splits.scored, train=plan.splits.train)
     write_report(plan.run)
 
 
@@ -211,7 +211,10 @@ Evaluate = Callable[[torch.nn.Module, Callable[[int], None]], dict[str, float]]
 
 
 def _evaluator(plan: Plan, answering: Answering) -> Evaluate:
-    """Model -> loss and metrics on the eval rows, or on a slice of them when they are many."""
+    """Model -> loss and metrics on the eval rows, or on a slice of them when they are many.
+
+    ``low`` and ``high`` among them are the interval of the metric that decides.
+    """
     settings = plan.config.evaluate
     rows = stratified_slice(plan.splits.eval, settings.rows, plan.config.training.seed)
     encoded = [answering.template.encode(row) for row in rows]
@@ -220,7 +223,10 @@ def _evaluator(plan: Plan, answering: Answering) -> Evaluate:
         prompts = [row.prompt_ids for row in encoded]
         # Which label is best is asked here, not how probable it is.
         answers = answering(model, prompts, batch_size=settings.batch_size, tolerance=math.inf, advance=advance)
-        return {"loss": answer_loss(model, encoded, advance=advance), **point_metrics(plan.task, rows, answers)}
+        return {
+            "loss": answer_loss(model, encoded, advance=advance),
+            **point_metrics(plan.task, rows, answers, plan.metric),
+        }
 
     return evaluate_now
 

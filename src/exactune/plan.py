@@ -21,6 +21,7 @@ from exactune.data.load import Loaded, load
 from exactune.data.split import hold_out, stratified_slice
 from exactune.data.words import count
 from exactune.errors import ConfigError, DataError
+from exactune.evaluate.contest import wanted_baselines
 from exactune.infer.model import context_length, generation_stops, pin
 from exactune.language import say
 from exactune.layers import Resolved, parse_assignment, parse_mapping, read_patch, resolve
@@ -151,6 +152,7 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
     splits = _apply_policy(config, splits, findings)
     task = infer_task(config.task, splits.train)
     _refuse_unknown_metric(config, task)
+    wanted_baselines(task, config)
     return Plan(
         resolved=_pinned(resolved, source.folder, run, base, task),
         run=run,

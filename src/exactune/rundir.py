@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exactune.durable import write_text
+from exactune.durable import replaced_file, write_text
 from exactune.errors import RunError
 from exactune.language import Text, say
 
@@ -229,8 +229,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object per line."""
-    write_text(path, "".join(_line(row) for row in rows))
+    """Write one JSON object per line; rows are asked for as they are written."""
+    with replaced_file(path) as file:
+        file.writelines(_line(row) for row in rows)
 
 
 def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:

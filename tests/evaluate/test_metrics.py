@@ -7,9 +7,20 @@ import time
 import numpy as np
 import pytest
 
-from exactune.evaluate import metrics
-from exactune.evaluate.metrics import summarize, totals
-from exactune.tasks import ClassificationTask, EntitiesTask, Score, Task, TextTask
+from exactune.evaluate import bootstrap
+from exactune.evaluate.counted import Counted
+from exactune.evaluate.metrics import SHARES, Figure, wilson
+from exactune.evaluate.metrics import summarize as summarize_counted
+from exactune.tasks import ClassificationTask, EntitiesTask, JsonTask, Score, Task, TextTask
+
+
+def summarize(task: Task, scores: list[Score], **options: int) -> dict[str, Figure]:
+    return summarize_counted(task, Counted.of(scores), **options).metrics
+
+
+def totals(scores: list[Score]) -> dict[tuple[str, ...], float]:
+    return Counted.of(scores).totals()
+
 
 LABELS = tuple(f"label_{number}" for number in range(77))
 
@@ -33,7 +44,6 @@ def test_totals_are_sums() -> None:
         ("both", "PER"): 2,
         ("predicted", "PER"): 2,
         ("n",): 2,
-        ("exact_match",): 0,
         ("valid_json",): 2,
     }
 
@@ -112,13 +122,102 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     task = ClassificationTask(LABELS[:5])
     scores = scores_of(task, 100, 0.7)
     whole = summarize(task, scores, resamples=50)
-    monkeypatch.setattr(metrics, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(bootstrap, "CHUNK_BYTES", 1)
     assert summarize(task, scores, resamples=50) == whole
 
 
 def test_fast_enough_for_banking77() -> None:
     task = ClassificationTask(LABELS)
-    scores = scores_of(task, 3080, 0.7)
+    counted = Counted.of(scores_of(task, 3080, 0.7))
     start = time.process_time()
-    summarize(task, scores)
+    summarize_counted(task, counted, [row % 77 for row in range(3080)])
     assert time.process_time() - start < 3
+
+
+def test_wilson_agrees_with_scipy() -> None:
+    from scipy.stats import binomtest
+
+    for right, rows in ((0, 5), (5, 5), (1, 3), (69, 100), (2931, 3080)):
+        found = wilson(right / rows, rows)
+        wanted = binomtest(right, rows).proportion_ci(method="wilson")
+        assert (found["low"], found["high"]) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+        assert found["low"] <= found["value"] <= found["high"]
+
+
+@pytest.mark.parametrize(
+    ("task", "texts"),
+    [
+        (ClassificationTask(("a", "b"), "s"), ['{"s": "a"}', '{"s": "b"}', "{"]),
+        (EntitiesTask(("PER",)), ['{"PER": ["a"]}', '{"PER": []}', "{"]),
+        (JsonTask({"type": "object"}), ['{"a": 1}', "[1]", "{"]),
+        (TextTask(), ["a b", "b", ""]),
+    ],
+    ids=lambda value: getattr(value, "type", ""),
+)
+def test_what_is_called_a_share_of_the_rows_is_one(task: Task, texts: list[str]) -> None:
+    rows = [task.score(task.parse(gold), task.parse(text)) for gold in texts[:2] for text in texts]
+    whole = task.aggregate(totals(rows))
+    alone = [task.aggregate(totals([row])) for row in rows]
+    for name in SHARES & set(task.metrics):
+        assert {row[name] for row in alone} <= {0.0, 1.0}
+        assert whole[name] == pytest.approx(sum(row[name] for row in alone) / len(rows))
+
+
+def test_strata_keep_their_rows() -> None:
+    """One label is always right, the other never: drawn within labels, accuracy cannot vary; without, it does."""
+    task = ClassificationTask(("a", "b"))
+    scores = [task.score(task.parse(gold), task.parse("a")) for gold in "ab" * 50]
+    counted = Counted.of(scores)
+    within = summarize_counted(task, counted, [0, 1] * 50).metrics["micro_f1"]
+    across = summarize_counted(task, counted).metrics["micro_f1"]
+    assert within == pytest.approx({"value": 0.5, "low": 0.5, "high": 0.5})
+    assert across["low"] < 0.45 < 0.55 < across["high"]
+
+
+def test_small_strata_vary_as_they_should() -> None:
+    """Labels of three rows each: the spread is that of samples, which drawing three of three would fall short of."""
+    task = ClassificationTask(LABELS[:50])
+    draw = random.Random(0)
+    golds = [label for label in LABELS[:50] for _ in range(3)]
+    right = [draw.random() < 0.6 for _ in golds]
+    scores = [
+        task.score(task.parse(gold), task.parse(gold if fine else "?")) for gold, fine in zip(golds, right, strict=True)
+    ]
+    strata = [number // 3 for number in range(len(golds))]
+    (samples,) = bootstrap.draw(task, [Counted.of(scores)], strata, resamples=4000)
+    groups = np.array(right, dtype=float).reshape(50, 3)
+    wanted = (groups.var(axis=1, ddof=1) / 3).sum() / 50**2
+    assert samples.metrics["accuracy"].var() == pytest.approx(wanted, rel=0.08)
+
+
+def test_rows_that_stand_alone_are_drawn_from_together() -> None:
+    task = ClassificationTask(LABELS[:40])
+    scores = scores_of(task, 40, 0.6)
+    entry = summarize_counted(task, Counted.of(scores), list(range(40))).metrics["micro_f1"]
+    assert entry["low"] < entry["value"] < entry["high"]
+
+
+def test_labels_have_intervals_from_the_same_resamples() -> None:
+    task = ClassificationTask(("a", "b", "c"))
+    scores = scores_of(task, 300, 0.7)
+    rows = summarize_counted(task, Counted.of(scores)).per_label
+    f1 = {label: row["f1"] for label, row in rows.items()}
+    generator = np.random.default_rng(3)
+    samples = [task.per_label(totals([scores[index] for index in generator.integers(0, 300, 300)])) for _ in range(800)]
+    for label, row in rows.items():
+        wanted = np.percentile([sample[label]["f1"] for sample in samples], [2.5, 97.5])
+        assert [row["low"], row["high"]] == pytest.approx(wanted.tolist(), abs=0.02)
+        assert row["low"] < f1[label] < row["high"]
+
+
+def test_counts_stay_small() -> None:
+    """A million rows of few outcomes: a number each."""
+    task = ClassificationTask(("a", "b"))
+    scores = scores_of(task, 50, 0.5)
+    counted = Counted()
+    for score in scores * 2000:
+        counted.add(score)
+    assert len(counted) == counted.answered == 100_000
+    assert counted.rows.itemsize * len(counted) < 1_000_000
+    assert counted.totals() == {key: 2000 * count for key, count in totals(scores).items()}
+    assert counted.matrix().shape[0] <= 6

@@ -16,10 +16,11 @@ from rich.text import Text
 
 from exactune import ranks
 from exactune.cli.findings import show_findings
-from exactune.language import join, said, translate
+from exactune.evaluate.words import against_baseline, against_run
+from exactune.language import join, restored, said, translate
 from exactune.rules import Finding
 
-__all__ = ["TrainingScreen", "fail", "out", "print_json", "show_metrics"]
+__all__ = ["TrainingScreen", "fail", "out", "print_json", "show_comparison", "show_metrics"]
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -40,24 +41,67 @@ def print_json(value: Any) -> None:
 
 def show_metrics(document: Mapping[str, Any]) -> None:
     """The figures of an evaluation beside its baselines."""
+    comparison = document.get("comparison")
     title = said("{split}: {rows} rows", split=document["split"], rows=document["n"])
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column(said("metric"))
     table.add_column(said("value"), justify="right")
     table.add_column(said("95% interval"), justify="right")
-    for name in document["baselines"]:
-        table.add_column(name, justify="right")
+    if comparison:
+        table.add_column(said("best baseline"), justify="right")
     for metric, figure in document["metrics"].items():
         star = " *" if metric == document["primary"] else ""
-        baselines = [f"{values[metric]['value']:.3f}" for values in document["baselines"].values()]
-        table.add_row(
-            metric + star, f"{figure['value']:.3f}", f"{figure['low']:.3f} - {figure['high']:.3f}", *baselines
-        )
+        cells = [f"{figure['value']:.3f}", f"{figure['low']:.3f} - {figure['high']:.3f}"]
+        if comparison:
+            best = comparison["baseline"]
+            cells.append(f"{document['baselines'][best][metric]['value']:.3f} {best}")
+        table.add_row(metric + star, *cells)
     out.print(table)
+    _show_comparison(document)
     bad = {name: count for name, count in document["statuses"].items() if name != "ok"}
     if bad:
         listed = join(", ", (f"{count} {name}" for name, count in bad.items()))
         out.print(said("not usable: {statuses}", statuses=listed))
+
+
+def _show_comparison(document: Mapping[str, Any]) -> None:
+    """The verdict in words, and the baselines that are not in the table."""
+    comparison = document.get("comparison")
+    if comparison:
+        out.print(said("verdict {verdict}", verdict=against_baseline(comparison)), markup=False)
+        rows, metric = document["baseline_rows"], document["primary"]
+        others = [
+            f"{name} {figures[metric]['value']:.3f}"
+            + (said(" (of {rows} rows)", rows=rows[name]) if rows[name] < document["n"] else "")
+            for name, figures in document["baselines"].items()
+            if name != comparison["baseline"]
+        ]
+        if others:
+            out.print(said("others  {metric} of {listed}", metric=metric, listed=join(", ", others)), markup=False)
+    for name, reason in restored(document).get("baselines_left_out", {}).items():
+        out.print(said("without {name}: {reason}", name=name, reason=reason), markup=False)
+
+
+def show_comparison(document: Mapping[str, Any]) -> None:
+    """Two runs side by side; of what :func:`~exactune.evaluate.against.compare_runs` gives."""
+    title = said("{rows} rows that both have scored", rows=document["rows"])
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    names = said("metric"), said("this run"), said("the other"), said("difference"), said("95% interval")
+    for number, name in enumerate((*names, "")):
+        table.add_column(name, justify="right" if 0 < number < 5 else "left")
+    words = {"better": said("real: better"), "worse": said("real: worse"), "level": said("noise")}
+    for metric, found in document["metrics"].items():
+        difference = found["difference"]
+        table.add_row(
+            metric + (" *" if metric == document["primary"] else ""), f"{found['ours']:.3f}", f"{found['theirs']:.3f}",
+            f"{difference['value']:+.3f}", f"{difference['low']:+.3f} - {difference['high']:+.3f}",
+            words[found["verdict"]],
+        )  # fmt: skip
+    out.print(table)
+    out.print(said("verdict {verdict}", verdict=against_run(document)), markup=False)
+    alone = document["only_run"], document["only_against"]
+    if any(alone):
+        out.print(said("left out: {here} rows of this run alone, {there} of the other", here=alone[0], there=alone[1]))
 
 
 class TrainingScreen:
@@ -88,10 +132,12 @@ class TrainingScreen:
 
     def evaluated(self, epoch: float, metrics: Mapping[str, float], is_best: bool) -> None:
         """Print an evaluation above the bar."""
-        shown = {name: value for name, value in metrics.items() if name != "loss"}
+        shown = {name: f"{value:.3f}" for name, value in metrics.items() if name not in ("loss", "low", "high")}
         name, value = next(iter(shown.items()))
-        self.metric = f"{name} {value:.3f}"
-        text = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
+        if "low" in metrics:
+            shown[name] = f"{value} ({metrics['low']:.2f}-{metrics['high']:.2f})"
+        self.metric = f"{name} {value}"
+        text = "  ".join(f"{name} {value}" for name, value in shown.items())
         line = said(
             "epoch {epoch:<4g} eval loss {loss:.3f}  {metrics}", epoch=epoch, loss=metrics["loss"], metrics=text
         )

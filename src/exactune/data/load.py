@@ -90,16 +90,20 @@ class _FileRows:
 class _Uses(dict[str, Gathered]):
     """Examples by split; mixed-in ones by their source."""
 
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self.most = most
+
     def of(self, file: DataFile) -> Gathered:
         """Where a file's examples belong."""
-        return self.setdefault(f"mix {file.source}" if file.split == "mix" else file.split, Gathered())
+        return self.setdefault(f"mix {file.source}" if file.split == "mix" else file.split, Gathered(self.most))
 
     def rows(self, use: str) -> Sequence[Example]:
         """The examples of a split, or of ``mix`` and a source."""
         return self[use].rows() if use in self else ()
 
 
-def load(config: Config, base: Path, known: Mapping[str, str] | None = None) -> Loaded:
+def load(config: Config, base: Path, known: Mapping[str, str] | None = None, *, in_memory: int | None = None) -> Loaded:
     """Read and convert the rows that a config names, and draw the rows to mix in.
 
     Without ``data.eval`` there are no eval rows yet: :func:`~exactune.data.split.hold_out` takes them.
@@ -108,6 +112,7 @@ def load(config: Config, base: Path, known: Mapping[str, str] | None = None) -> 
         config: The resolved config.
         base: Folder of the config file; data paths are relative to it.
         known: Columns that were recognised before, for files that have them.
+        in_memory: A use of more rows than this lies in a file; see :mod:`exactune.data.store`.
 
     Raises:
         ConfigError: No training file is named, ``data.columns`` is wrong, or a file has two uses.
@@ -119,7 +124,7 @@ def load(config: Config, base: Path, known: Mapping[str, str] | None = None) -> 
     if wrong := check_columns(data.columns):
         raise ConfigError(say("`data.columns`: {wrong}. For example {{input: sentence, output: label}}.", wrong=wrong))
     named = {"train": data.train, "eval": data.eval, "test": data.test, "mix": [source.path for source in data.mix]}
-    uses = _Uses()
+    uses = _Uses(in_memory)
     read = _read_all(find_files(named, base), data.columns, data.instruction, known or {}, uses)
     rejected = findings_of(problem for part in read for problem in part.problems)
     train, notes = uses.rows("train"), _notes(read)

@@ -166,9 +166,14 @@ def _example(packed: tuple, texts: Sequence[str]) -> Example:  # type: ignore[ty
 
 
 class Gathered:
-    """Examples as they come in: a tuple while they are few, stored once they are many."""
+    """Examples as they come in: a tuple while they are few, stored once they are many.
 
-    def __init__(self) -> None:
+    Args:
+        most: How many are few.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = IN_MEMORY if most is None else most
         self._few: list[Example] = []
         self._many: StoredExamples | None = None
 
@@ -182,7 +187,7 @@ class Gathered:
             self._many.append(example)
             return
         self._few.append(example)
-        if len(self._few) > IN_MEMORY:
+        if len(self._few) > self._most:
             self._many = StoredExamples()
             for one in self._few:
                 self._many.append(one)

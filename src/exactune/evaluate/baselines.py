@@ -1,6 +1,7 @@
-"""What a model has to beat: the most frequent answer, and a linear classifier.
+"""What a model has to beat: the most frequent answer, and what simple methods make of the training rows.
 
-Baselines return answer texts, so that they are parsed and scored exactly as a model's answers are.
+A baseline's answers are parsed and scored exactly as a model's are. The base model itself as a baseline is in
+:mod:`exactune.evaluate.prompting`.
 """
 
 from __future__ import annotations
@@ -8,11 +9,25 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from exactune.types import Example
+from exactune.evaluate.evaluation import Baseline, read_texts
+from exactune.evaluate.fields import fields
+from exactune.evaluate.gazetteer import gazetteer
+from exactune.tasks import Parsed, Task
+from exactune.types import Example, Status
 
-__all__ = ["linear", "majority"]
+__all__ = ["FITTING", "LEARNT", "PROMPTED", "constant", "linear", "majority"]
+
+FITTING: Mapping[str, tuple[str, ...]] = {
+    "classification": ("majority", "linear", "zero_shot", "few_shot"),
+    "json": ("majority", "fields", "zero_shot", "few_shot"),
+    "entities": ("majority", "gazetteer", "zero_shot", "few_shot"),
+    "relations": ("majority", "gazetteer", "zero_shot", "few_shot"),
+    "text": ("majority", "zero_shot", "few_shot"),
+}
+"""Task type -> its baselines; ``evaluate.baselines: auto`` takes all of them."""
 
 WORD = r"(?u)\b\w+\b"
 """A word of the linear classifier; a run of Chinese characters is one."""
@@ -32,30 +47,87 @@ def majority(train_answers: Sequence[str], n: int) -> list[str]:
     return [Counter(train_answers).most_common(1)[0][0]] * n
 
 
-def linear(train: Sequence[Example], rows: Sequence[Example]) -> list[str]:
+def constant(task: Task, answer: str) -> Baseline:
+    """The same answer to everything."""
+    return lambda rows: read_texts(task, [answer] * len(rows))
+
+
+def linear(task: Task, train: Sequence[Example]) -> Baseline:
     """TF-IDF of words and characters with logistic regression; for classification.
 
-    Words as 1- and 2-grams; characters as 1- to 4-grams within words, which also serve languages without spaces.
+    Words as 1- and 2-grams; characters as 1- to 4-grams within words, which also serve languages without spaces. Each
+    distinct answer is a class; where an answer is a list of labels, each label is a question of its own (one against
+    the rest).
 
     Args:
-        train: The training rows; each distinct answer is a class.
-        rows: The rows to answer.
+        task: Reads the answers.
+        train: The training rows.
     """
+    answers, inputs = [row.answer for row in train], [row.input for row in train]
+    if len(set(answers)) < 2 or not any(re.search(WORD, text) for text in inputs):
+        return constant(task, majority(answers, 1)[0])
+    parsed = read_texts(task, answers)
+    if any(isinstance(one.value, list) for one in parsed):
+        return _one_against_the_rest(inputs, parsed)
+    model = _fitted(inputs, answers)
+
+    def answer(rows: Sequence[Example]) -> list[Parsed]:
+        # An empty block is nothing to scikit-learn.
+        texts = model.predict([row.input for row in rows]) if rows else ()
+        return read_texts(task, [str(text) for text in texts])
+
+    return answer
+
+
+def _one_against_the_rest(inputs: Sequence[str], parsed: Sequence[Parsed]) -> Baseline:
+    usable = [(text, one.value) for text, one in zip(inputs, parsed, strict=True) if isinstance(one.value, list)]
+    labels = list(dict.fromkeys(label for _, value in usable for label in value))
+    # A label of all rows, or of none, needs no model.
+    columns = {label: [label in value for _, value in usable] for label in labels}
+    always = {label for label, column in columns.items() if all(column)}
+    asked = [label for label in labels if label not in always]
+    texts = [text for text, _ in usable]
+    model = _fitted(texts, [[columns[label][row] for label in asked] for row in range(len(texts))]) if asked else None
+
+    def answer(rows: Sequence[Example]) -> list[Parsed]:
+        found = model.predict([row.input for row in rows]) if model is not None and rows else [[]] * len(rows)
+        chosen = [always | {label for label, given in zip(asked, row, strict=False) if given} for row in found]
+        return [Parsed([label for label in labels if label in given], Status.OK) for given in chosen]
+
+    return answer
+
+
+def _fitted(inputs: Sequence[str], targets: Sequence[Any]) -> Any:
+    """The pipeline, trained; lists of truth values are several questions."""
     # A second to import, and only evaluation needs it.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
     from sklearn.pipeline import make_pipeline, make_union
 
-    answers, inputs = [row.answer for row in train], [row.input for row in train]
-    if not rows or len(set(answers)) < 2 or not any(re.search(WORD, text) for text in inputs):
-        return majority(answers, len(rows))
     common = {"max_features": FEATURES, "sublinear_tf": True}
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=WORD, **common)
     characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), **common)
-    model = make_pipeline(make_union(words, characters), LogisticRegression(C=10, max_iter=100, tol=1e-3))
+    several = isinstance(targets[0], list)
+    classifier = LogisticRegression(C=10, max_iter=100, tol=1e-3)
+    model = make_pipeline(make_union(words, characters), OneVsRestClassifier(classifier) if several else classifier)
     with warnings.catch_warnings():
         # A baseline that is a hair from its optimum is still the baseline.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(inputs, answers)
-    return [str(answer) for answer in model.predict([row.input for row in rows])]
+        if several:
+            import numpy as np
+
+            return model.fit(inputs, np.array(targets, dtype=int))
+        return model.fit(inputs, targets)
+
+
+LEARNT: Mapping[str, Callable[[Task, Sequence[Example]], Baseline]] = {
+    "linear": linear,
+    "fields": fields,
+    "gazetteer": gazetteer,
+}
+"""Baselines that are made of the training rows."""
+
+PROMPTED = ("zero_shot", "few_shot")
+"""Baselines that are the base model."""

@@ -1,87 +1,176 @@
-"""One evaluation: generated answers beside gold ones, and what they add up to."""
+"""One evaluation: generated answers beside gold ones, block by block, and what they add up to."""
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from exactune.evaluate.metrics import summarize, totals
+from exactune.evaluate.compare import compare
+from exactune.evaluate.counted import Counted
+from exactune.evaluate.metrics import Summary, summarize
 from exactune.infer.answers import Answer
-from exactune.tasks import Score, Task
-from exactune.types import Example
+from exactune.tasks import METRICS, Parsed, Score, Task
+from exactune.types import Example, Status
 
-__all__ = ["Evaluation", "evaluate_answers", "point_metrics", "score_texts"]
+__all__ = ["Baseline", "Evaluation", "Strata", "blocks", "point_metrics", "read_texts"]
+
+Baseline = Callable[[Sequence[Example]], Sequence[Parsed | None]]
+"""Rows -> their answers; ``None`` for rows that it does not answer."""
+
+BLOCK = 16
+"""Batches that are answered together: what their prompts begin with is read once, and long ones come first."""
+
+QUICK = 200
+"""Resamples for an interval during training."""
 
 
-@dataclass(frozen=True, slots=True)
+def blocks(rows: Sequence[Example], batch_size: int) -> Iterator[Sequence[Example]]:
+    """The rows in order, as many at a time as are held in memory."""
+    size = BLOCK * batch_size
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def read_texts(task: Task, texts: Sequence[str]) -> list[Parsed]:
+    """Answer texts that ended by themselves, as the task reads them."""
+    return [task.parse(text) for text in texts]
+
+
 class Evaluation:
-    """What ``eval/`` holds.
+    """What ``eval/`` holds, gathered while rows are answered.
 
-    Attributes:
-        metrics: The document of ``eval/metrics.json``.
-        predictions: The lines of ``eval/predictions.jsonl``.
-    """
-
-    metrics: dict[str, Any]
-    predictions: list[dict[str, Any]]
-
-
-def evaluate_answers(
-    task: Task,
-    split: str,
-    examples: Sequence[Example],
-    answers: Sequence[Answer],
-    baselines: Mapping[str, Sequence[str]],
-) -> Evaluation:
-    """Score every answer, once each, and every baseline the same way.
+    Of each row only a few numbers stay: what it was worth for the model and for each baseline.
 
     Args:
         task: Parses and scores.
         split: Name of the split, for the record.
-        examples: The rows with their gold answers.
-        answers: One per example, in order.
-        baselines: Name -> answer texts, one per example.
+        baselines: By name.
     """
-    pairs = [_score(task, example, answer) for example, answer in zip(examples, answers, strict=True)]
-    scores = [score for _, score in pairs]
-    sums = totals(scores)
-    metrics: dict[str, Any] = {
-        "split": split,
-        "n": len(examples),
-        "primary": task.primary,
-        "metrics": summarize(task, scores),
-        "per_label": task.per_label(sums),
-        "statuses": dict(Counter(str(answer.parsed.status) for answer in answers)),
-        "baselines": {name: summarize(task, score_texts(task, examples, texts)) for name, texts in baselines.items()},
-    }
-    confusion = task.confusion(sums)
-    if confusion is not None:
-        metrics["confusion"] = confusion
-    return Evaluation(metrics, [prediction for prediction, _ in pairs])
+
+    def __init__(self, task: Task, split: str, baselines: Mapping[str, Baseline]) -> None:
+        self.task, self.split, self.baselines = task, split, baselines
+        self._statuses: Counter[str] = Counter()
+        self._counted = Counted()
+        self._others = {name: Counted() for name in baselines}
+        self._strata = Strata(task)
+
+    def add(self, examples: Sequence[Example], answers: Sequence[Answer]) -> list[dict[str, Any]]:
+        """Score some rows, once each, and what every baseline says to them.
+
+        Args:
+            examples: The rows with their gold answers.
+            answers: One per example, in order.
+
+        Returns:
+            Their lines of ``eval/predictions.jsonl``.
+        """
+        golds = [self.task.parse(example.answer) for example in examples]
+        scores = [
+            _scored(self.task, *row) for row in zip(examples, golds, (one.parsed for one in answers), strict=True)
+        ]
+        for gold, answer, score in zip(golds, answers, scores, strict=True):
+            self._statuses[str(answer.parsed.status)] += 1
+            self._strata.add(gold)
+            self._counted.add(score)
+        for name, baseline in self.baselines.items():
+            for example, gold, parsed in zip(examples, golds, baseline(examples), strict=True):
+                self._others[name].add(None if parsed is None else _scored(self.task, example, gold, parsed))
+        return [_line(*row) for row in zip(examples, golds, answers, scores, strict=True)]
+
+    def document(self) -> dict[str, Any]:
+        """``eval/metrics.json``.
+
+        Raises:
+            ValueError: There were no rows.
+        """
+        task, totals = self.task, self._counted.totals()
+        ours = summarize(task, self._counted, self._strata.numbers)
+        theirs = {name: summarize(task, counted, self._strata.numbers) for name, counted in self._others.items()}
+        document: dict[str, Any] = {
+            "split": self.split,
+            "n": len(self._counted),
+            "primary": task.primary,
+            "metrics": ours.metrics,
+            "per_label": ours.per_label,
+            "statuses": dict(self._statuses),
+            "baselines": {name: summary.metrics for name, summary in theirs.items()},
+            "baseline_rows": {name: counted.answered for name, counted in self._others.items()},
+        }
+        if theirs:
+            document["comparison"] = self._comparison(theirs)
+        confusion = task.confusion(totals)
+        if confusion is not None:
+            document["confusion"] = confusion
+        return document
+
+    def _comparison(self, theirs: Mapping[str, Summary]) -> dict[str, Any]:
+        """The model against the best baseline, by the primary metric, on the rows that the baseline answered."""
+        metric = self.task.primary
+        sign = 1 if METRICS[metric] == "max" else -1
+        best = max(theirs, key=lambda name: sign * theirs[name].metrics[metric]["value"])
+        found = compare(self.task, self._counted, self._others[best], self._strata.numbers)[metric]
+        return {
+            "baseline": best,
+            "metric": metric,
+            **{key: found[key] for key in ("rows", "difference", "verdict", "rows_needed")},
+        }
 
 
-def _score(task: Task, example: Example, answer: Answer) -> tuple[dict[str, Any], Score]:
-    gold = task.parse(example.answer)
-    score = task.score(gold, answer.parsed)
-    prediction = {
+class Strata:
+    """Which rows are drawn from together: those with the same label; of other tasks, all.
+
+    Attributes:
+        numbers: Of each row.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.by_label = task.type == "classification"
+        self.numbers = array("i")
+        self._known: dict[str, int] = {}
+
+    def add(self, gold: Parsed) -> None:
+        """The next row, by its right answer."""
+        # Sets of labels, as rows of several have, are too many to draw from apart.
+        label = gold.value if self.by_label and isinstance(gold.value, str) else ""
+        self.numbers.append(self._known.setdefault(label, len(self._known)))
+
+
+def _scored(task: Task, example: Example, gold: Parsed, parsed: Parsed) -> Score:
+    return task.score(gold, parsed)
+
+
+def _line(example: Example, gold: Parsed, answer: Answer, score: Score) -> dict[str, Any]:
+    return {
         "id": example.id,
         "gold": gold.value,
+        **({} if gold.status is Status.OK else {"gold_status": str(gold.status)}),
         **answer.to_json(),
         "correct": score.correct,
         "input": example.input,
     }
-    return prediction, score
 
 
-def score_texts(task: Task, examples: Sequence[Example], texts: Sequence[str]) -> list[Score]:
-    """Scores of answer texts that ended by themselves."""
-    return [
-        task.score(task.parse(example.answer), task.parse(text)) for example, text in zip(examples, texts, strict=True)
-    ]
+def point_metrics(task: Task, examples: Sequence[Example], answers: Sequence[Answer], metric: str) -> dict[str, float]:
+    """What is looked at during training: the task's metrics, the one that decides first, and its interval.
 
+    Args:
+        task: Parses and scores.
+        examples: The rows.
+        answers: One per example.
+        metric: The metric that decides. ``loss`` is none of the task's, and has no interval.
 
-def point_metrics(task: Task, examples: Sequence[Example], answers: Sequence[Answer]) -> dict[str, float]:
-    """The task's metrics without intervals: what is looked at during training."""
-    return task.aggregate(totals([_score(task, *pair)[1] for pair in zip(examples, answers, strict=True)]))
+    Returns:
+        The metrics, and ``low`` and ``high``.
+    """
+    counted, strata = Counted(), Strata(task)
+    for example, answer in zip(examples, answers, strict=True):
+        gold = task.parse(example.answer)
+        strata.add(gold)
+        counted.add(_scored(task, example, gold, answer.parsed))
+    values = task.aggregate(counted.totals())
+    if metric not in values:
+        return values
+    figure = summarize(task, counted, strata.numbers, resamples=QUICK).metrics[metric]
+    return {metric: values[metric], **values, "low": figure["low"], "high": figure["high"]}

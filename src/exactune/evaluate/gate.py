@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from exactune.language import Text, say
 from exactune.tasks import METRICS
 
-__all__ = ["failed_gates"]
+__all__ = ["failed_gates", "judge_gates"]
 
 
-def failed_gates(gate: Mapping[str, float], document: Mapping[str, Any]) -> list[Text]:
-    """One line per gate that the figures do not pass.
+def judge_gates(
+    gate: Mapping[str, float], on: Literal["value", "lower"], metrics: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, Any]]:
+    """Hold figures against what is wanted.
 
     Args:
         gate: Metric -> value wanted; at least it for metrics that should be high, at most it for the others.
-        document: The content of ``eval/metrics.json``.
+        on: The value itself, or the end of its interval that is less favourable.
+        metrics: Metric -> ``{"value", "low", "high"}``.
+
+    Returns:
+        For each gate ``{"wanted", "on", "found", "passed"}``.
     """
-    failures = []
+    judged: dict[str, dict[str, Any]] = {}
     for name, wanted in gate.items():
-        found = document["metrics"][name]["value"]
-        passed = found >= wanted if METRICS[name] == "max" else found <= wanted
-        if not passed:
-            failures.append(
-                say("failed: {metric} is {found:.3f}, wanted {wanted:g}", metric=name, found=found, wanted=wanted)
-            )
-    return failures
+        high_is_good = METRICS[name] == "max"
+        found = metrics[name]["value" if on == "value" else "low" if high_is_good else "high"]
+        passed = found >= wanted if high_is_good else found <= wanted
+        judged[name] = {"wanted": wanted, "on": on, "found": found, "passed": passed}
+    return judged
+
+
+def failed_gates(gates: Mapping[str, Mapping[str, Any]]) -> list[Text]:
+    """One line per gate that the figures do not pass; of what :func:`judge_gates` returns."""
+    return [_failure(name, one) for name, one in gates.items() if not one["passed"]]
+
+
+def _failure(name: str, one: Mapping[str, Any]) -> Text:
+    told = {"metric": name, "found": one["found"], "wanted": one["wanted"]}
+    if one["on"] == "value":
+        return say("failed: {metric} is {found:.3f}, wanted {wanted:g}", **told)
+    return say("failed: {metric} may be {found:.3f} (95% interval), wanted {wanted:g}", **told)

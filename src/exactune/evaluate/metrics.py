@@ -1,96 +1,88 @@
-"""Metrics of many scores, with confidence intervals."""
+"""Metrics of many rows, with confidence intervals."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exactune.tasks import Score, Task
+from exactune.evaluate.bootstrap import RESAMPLES, draw
+from exactune.evaluate.counted import Counted
+from exactune.tasks import Task
 
-__all__ = ["CONFIDENCE", "summarize", "totals"]
+__all__ = ["CONFIDENCE", "Figure", "Summary", "percentiles", "summarize", "wilson"]
 
 CONFIDENCE = 0.95
 """Probability that an interval is made for."""
 
-CHUNK_BYTES = 50_000_000
-"""Memory for the weights of the resamples that are drawn at once."""
+SHARES = frozenset({"accuracy", "exact_match", "valid_json", "valid_schema"})
+"""Metrics that are a plain share of the rows."""
 
-Key = tuple[str, ...]
+Figure = dict[str, float]
+"""``{"value", "low", "high"}``."""
 
 
-def totals(scores: Sequence[Score]) -> dict[Key, float]:
-    """Counts summed over examples, in the order in which they first occur."""
-    summed: dict[Key, float] = {}
-    for score in scores:
-        for key, count in score.counts.items():
-            summed[key] = summed.get(key, 0) + count
-    return summed
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures of one system.
+
+    Attributes:
+        metrics: Metric -> figure.
+        per_label: The task's table, each row with ``low`` and ``high`` of its F1.
+    """
+
+    metrics: dict[str, Figure]
+    per_label: dict[str, dict[str, float]]
 
 
 def summarize(
-    task: Task, scores: Sequence[Score], *, resamples: int = 1000, seed: int = 0
-) -> dict[str, dict[str, float]]:
+    task: Task, counted: Counted, strata: Sequence[int] | None = None, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Summary:
     """Each metric of a task with a 95 % interval.
 
-    The interval is the percentile bootstrap over rows (Efron, 1979), widened where necessary to hold the value itself:
-    metrics that are no means, such as macro F1, are biased in resamples.
+    Shares of the rows have Wilson's. The others have the percentile bootstrap over rows (Efron, 1979), drawn within
+    strata, widened where necessary to hold the value itself: metrics that are no means, such as macro F1, are biased in
+    resamples.
 
     Args:
         task: Whose metrics to take.
-        scores: One per row.
+        counted: The rows.
+        strata: The number of each row's stratum; without, all rows are one.
         resamples: How many bootstrap samples.
-        seed: Of the samples; the same scores and seed give the same interval.
-
-    Returns:
-        ``{metric: {"value", "low", "high"}}``.
+        seed: Of the samples; the same counts and seed give the same interval.
 
     Raises:
-        ValueError: There are no scores.
+        ValueError: No row was answered.
     """
-    if not scores:
-        raise ValueError("there are no scores to summarize")
-    values = task.aggregate(totals(scores))
-    samples = [task.aggregate(counts) for counts in _resampled(scores, resamples, seed)]
+    (samples,) = draw(task, [counted], strata or [0] * len(counted), resamples=resamples, seed=seed)
+    totals, rows = counted.totals(), counted.answered
+    metrics = {
+        name: wilson(value, rows) if name in SHARES else percentiles(samples.metrics[name], value)
+        for name, value in task.aggregate(totals).items()
+    }
+    per_label = {label: dict(row) for label, row in task.per_label(totals).items()}
+    for label, row in per_label.items():
+        if label in samples.f1:
+            figure = percentiles(samples.f1[label], row["f1"])
+            row |= {"low": figure["low"], "high": figure["high"]}
+    return Summary(metrics, per_label)
+
+
+def percentiles(samples: NDArray[np.float64], value: float) -> Figure:
+    """A value with the middle 95 % of its resamples; those that say nothing of it (NaN) are left out."""
+    known = samples[~np.isnan(samples)]
     tail = 100 * (1 - CONFIDENCE) / 2
-    summary: dict[str, dict[str, float]] = {}
-    for name, value in values.items():
-        low, high = np.percentile([sample[name] for sample in samples], [tail, 100 - tail])
-        summary[name] = {"value": value, "low": min(float(low), value), "high": max(float(high), value)}
-    return summary
+    low, high = np.percentile(known, [tail, 100 - tail]) if len(known) else (value, value)
+    return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}
 
 
-def _resampled(scores: Sequence[Score], resamples: int, seed: int) -> Iterator[dict[Key, float]]:
-    """Totals of rows drawn with replacement.
-
-    Rows with equal counts are one pattern, drawn as often as its rows together would be: the same distribution from
-    far fewer draws. Counts are sparse, so each key gathers the weights of the patterns that have it.
-    """
-    patterns, columns = _patterns(scores)
-    generator = np.random.default_rng(seed)
-    step = max(1, CHUNK_BYTES // (8 * len(patterns)))
-    for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        weights = generator.multinomial(len(scores), patterns / len(scores), size=size).T.astype(np.float64)
-        sums = [counts @ weights[rows] for rows, counts in columns.values()]  # one float64 [size] per key
-        for sample in np.stack(sums, axis=1):
-            yield dict(zip(columns, sample.tolist(), strict=True))
-
-
-def _patterns(
-    scores: Sequence[Score],
-) -> tuple[NDArray[np.int64], dict[Key, tuple[NDArray[np.int64], NDArray[np.float64]]]]:
-    """How many rows have each pattern (int64 [patterns]), and each key's patterns with their counts."""
-    seen = Counter(frozenset(score.counts.items()) for score in scores)
-    example = {frozenset(score.counts.items()): score for score in reversed(scores)}
-    rows: dict[Key, list[int]] = {}
-    counts: dict[Key, list[float]] = {}
-    for index, pattern in enumerate(seen):
-        # The order of a set of strings differs between processes, and with it the last digit of a sum.
-        for key, count in example[pattern].counts.items():
-            rows.setdefault(key, []).append(index)
-            counts.setdefault(key, []).append(count)
-    columns = {key: (np.array(rows[key]), np.array(counts[key], dtype=np.float64)) for key in rows}
-    return np.array(list(seen.values())), columns
+def wilson(share: float, rows: int) -> Figure:
+    """A share of the rows with Wilson's score interval (Wilson, 1927), which has a width at 0 and 1, too."""
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    reach = z / (1 + z * z / rows) * float(np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)))
+    # Rounding must not leave the share itself outside.
+    return {"value": share, "low": max(0.0, min(middle - reach, share)), "high": min(1.0, max(middle + reach, share))}

@@ -53,7 +53,8 @@ class Judge(TrainerCallback):
     Args:
         training: Patience, metric and the range of epochs.
         metric: Name of the metric that decides (``loss`` is one).
-        evaluate: Model -> metrics on the eval rows, ``loss`` included; may raise :class:`StopEvaluation`.
+        evaluate: Model -> metrics on the eval rows, ``loss`` included, and, as ``low`` and ``high``, the interval of
+            the one that decides, where it has one; may raise :class:`StopEvaluation`.
         keep: Called with the model when it is the best so far.
         metrics_file: ``train/metrics.jsonl``.
         stop: Set when the run was asked to stop.
@@ -146,8 +147,11 @@ class Judge(TrainerCallback):
         is_best = self._note(state.global_step, epoch, metrics)
         self.unpublished |= is_best
         line = {"step": state.global_step, "epoch": epoch, "time": time.time(), "changed": self.changed(model)}
+        ends = {end: metrics[end] for end in ("low", "high") if end in metrics}
         if ranks.is_first():
-            append_jsonl(self.metrics_file, {**line, "eval": metrics})
+            # Beside the metrics, not among them.
+            figures = {name: value for name, value in metrics.items() if name not in ends}
+            append_jsonl(self.metrics_file, {**line, "eval": figures, **({"interval": ends} if ends else {})})
         self.show(epoch, metrics, is_best)
         self._decide(state, control)
 

@@ -1,0 +1,54 @@
+"""What a comparison says, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from exactune.language import Text, say
+
+__all__ = ["against_baseline", "against_run", "baseline_name"]
+
+
+def baseline_name(name: str) -> Text:
+    """A baseline as it stands in a sentence: "better than a linear model"."""
+    names = {
+        "majority": say("always giving the most frequent answer"),
+        "linear": say("a linear model"),
+        "fields": say("a rule for each field"),
+        "gazetteer": say("looking up what the training rows have"),
+        "zero_shot": say("the base model without fine-tuning"),
+        "few_shot": say("the base model with examples in its prompt"),
+    }
+    return names.get(name) or Text(name)
+
+
+def against_baseline(comparison: Mapping[str, Any]) -> Text:
+    """The verdict of ``eval/metrics.json``'s ``comparison``."""
+    return _verdict(comparison, comparison["metric"], baseline_name(comparison["baseline"]))
+
+
+def against_run(document: Mapping[str, Any]) -> Text:
+    """The verdict on two runs by their primary metric: of :func:`~exactune.evaluate.against.compare_runs`."""
+    metric = document["primary"]
+    return _verdict(document["metrics"][metric], metric, Text(document["against"]))
+
+
+def _verdict(found: Mapping[str, Any], metric: str, other: Text) -> Text:
+    difference = found["difference"]
+    told = {
+        "other": other, "metric": metric, "rows": found["rows"],
+        "value": difference["value"], "low": difference["low"], "high": difference["high"],
+    }  # fmt: skip
+    if found["verdict"] == "better":
+        return say("better than {other}: {metric} {value:+.3f} ({low:+.3f} to {high:+.3f}) on {rows} rows", **told)
+    if found["verdict"] == "worse":
+        return say("worse than {other}: {metric} {value:+.3f} ({low:+.3f} to {high:+.3f}) on {rows} rows", **told)
+    if found["rows_needed"] is None:
+        return say("not better than {other}: {metric} is the same on {rows} rows", **told)
+    return say(
+        "not better than {other}: {metric} {value:+.3f} ({low:+.3f} to {high:+.3f}) on {rows} rows may be noise; about "
+        "{needed:,} rows would tell a difference of this size",
+        **told,
+        needed=found["rows_needed"],
+    )
