@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from exactune.config import Config
+from exactune.data.general import GeneralFile, load_general
 from exactune.data.inputs import read_inputs
 from exactune.data.load import Loaded
 from exactune.data.load import load as load_rows
 from exactune.errors import DataError, RunError
 from exactune.evaluate.evaluation import Evaluation, evaluate_answers
+from exactune.evaluate.general import measure_forgetting
 from exactune.infer.artifact import Artifact, load_artifact
 from exactune.language import say
 from exactune.layers import read_patch, resolve
@@ -37,6 +39,7 @@ def evaluate(
     data: str | Path | None = None,
     artifact: Artifact | None = None,
     rows: tuple[str, Sequence[Example]] | None = None,
+    general: Sequence[GeneralFile] | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Answer and score the run's test rows (eval rows if it has none), or the rows of another file.
@@ -48,6 +51,7 @@ def evaluate(
         data: Another data file; its figures are returned, not stored.
         artifact: The run's artifact, where it is loaded already.
         rows: Name and rows of the run's split, where they are loaded already.
+        general: What forgetting is measured on, where it is loaded already.
         advance: Called with the number of rows just answered.
 
     Returns:
@@ -69,6 +73,12 @@ def evaluate(
     answers = artifact.answer([row.prompt for row in examples], batch_size=config.evaluate.batch_size, advance=advance)
     baselines = {"majority": [artifact.card["majority"]] * len(examples)}
     result = evaluate_answers(artifact.task, split, examples, answers, baselines)
+    if data is None and config.evaluate.general:
+        files = load_general(config, run.path) if general is None else general
+        counts = {name: part["rows"] for name, part in read_json(run.data)["splits"].items()}
+        result.metrics["general"] = measure_forgetting(
+            artifact, files, config, mixed=counts["mix"], train=counts["train"]
+        )
     if data is None:
         _store(run, result)
     return result.metrics
@@ -111,7 +121,10 @@ def _run_rows(run: Run, config: Config) -> tuple[str, list[Example]]:
 def _other_rows(path: str, config: Config, columns: Mapping[str, str]) -> list[Example]:
     """The rows of another file, read as the run's own were: same columns, same instruction."""
     only = {"train": [path], "eval": [], "test": [], "mix": []}
-    loaded = load_rows(config.model_copy(update={"data": config.data.model_copy(update=only)}), Path(), columns)
+    alone = {
+        "data": config.data.model_copy(update=only), "evaluate": config.evaluate.model_copy(update={"general": []})
+    }  # fmt: skip
+    loaded = load_rows(config.model_copy(update=alone), Path(), columns)
     if loaded.rejected:
         raise DataError(say("{path}: rows cannot be read, so nothing was scored.", path=path), loaded.rejected)
     return list(loaded.splits.train)
