@@ -24,13 +24,16 @@ from exactune.tasks import TextTask
 import tiny
 from made import write_jsonl, write_task
 
-PROSE = "The quick brown fox jumps over the lazy dog.\n臺北今天下雨，風很大。🙂\n" * 12
+PROSE = "The quick brown fox jumps over the lazy dog.\n臺北今天下雨，風很大。🙂\n" * 5
 ASKED = [
     {"instruction": "Name a fox.", "output": "The quick brown fox 🙂"},
     {"instruction": "Say it in Chinese.", "input": "rain", "output": "臺北今天下雨"},
     {"instruction": "Count.", "output": "0123456789 0123456789"},
 ]
-GENERAL = "evaluate: {general: [prose.txt, asked.jsonl]}\ntraining: {num_epochs: 1, learning_rate: 1e-2}\n"
+GENERAL = (
+    "evaluate: {general: [prose.txt, asked.jsonl]}\n"
+    "training: {num_epochs: 4, learning_rate: 5e-2, max_seq_length: 200}\n"
+)
 
 
 def written(folder: Path, base: Path, more: str = "") -> Path:
@@ -86,7 +89,7 @@ def test_before_is_the_base_and_after_is_the_artifact(tuned: Run, base: Path) ->
     general = read_json(tuned.metrics)["general"]
     template = exactune.load(tuned.path).template
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    length = 512  # of the base; shorter than max_seq_length
+    length = 200  # training.max_seq_length
     assert general["before"]["prose.txt"]["bits_per_byte"] == pytest.approx(
         naive_text(model, template, PROSE, length), abs=1e-5
     )

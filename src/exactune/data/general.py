@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from exactune.config import Config
-from exactune.data.digests import keys_of
+from exactune.data.digests import earliest, keys_of
 from exactune.data.encoding import decoded_pieces, find_encoding
 from exactune.data.files import DataFile, find_files
 from exactune.data.formats import convert_row, format_of
@@ -227,5 +227,5 @@ def trained_too(file: GeneralFile, trained: Sequence[Sequence[Example]]) -> int:
     own = keys_of(file.rows).pairs
     known = keys_of(chain.from_iterable(trained), turns_too=True)
     learned = np.vstack([known.pairs, np.hstack([known.turn_inputs, known.turn_answers])])
-    seen = {row.tobytes() for row in learned}
-    return sum(row.tobytes() in seen for row in own)
+    first = earliest(np.vstack([learned, own]))[len(learned) :]
+    return int((first < len(learned)).sum())
