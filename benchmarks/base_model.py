@@ -6,7 +6,8 @@ Usage: ``python benchmarks/base_model.py PART [PART ...] [--sets A,B] [--rows 20
 - ``gain``: base and random weights, the base's own recipe, at 200 rows (three seeds), 1,000 and all.
 - ``methods``: an adapter on attention, an adapter on all linear layers and full fine-tuning.
 - ``rates``: learning rates, for the factor that the base declares.
-- ``forgetting``: bits per byte before and after, with and without a tenth of general rows mixed in.
+- ``forgetting``: what ``evaluate.general`` measures on texts and instruction rows, without and with a tenth of general
+  rows mixed in, and what mixing saved.
 
 Every measurement is a whole run of ``exactune train`` on development data beside the checkout, scored on test rows.
 It is appended to ``results/base_model.jsonl`` once, so a stopped batch goes on, and two can run at a time.
@@ -31,11 +32,11 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from peft import PeftModel
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from exactune.bases import EMBEDDED, find_base
+from exactune.evaluate.forgetting import compared, in_words
 from exactune.rundir import Run, read_json
 
 HERE = Path(__file__).parent
@@ -58,7 +59,12 @@ METHODS: dict[str, dict[str, Any]] = {
     "full": {"lora": "none"},
 }
 RATES = {"all-linear": (1e-3, 2e-3, 5e-3, 1e-2), "full": (2e-4, 5e-4, 1e-3, 2e-3)}
-GENERAL = {"en": "corpus_en_wikitext2", "zh-TW": "corpus_zh_tw_wiki", "zh-CN": "corpus_zh_cn_csl"}
+GENERAL = {
+    "en": "corpus_en_wikitext2",
+    "zh-TW": "corpus_zh_tw_wiki",
+    "zh-CN": "corpus_zh_cn_csl",
+    "instructions": "replay_alpaca_en",
+}
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ def planned(part: str, given: argparse.Namespace) -> Iterator[Measurement]:
             for rate in RATES[method]:
                 yield Measurement(part, name, rows, 1, method=method, rate=rate)
     elif part == "forgetting":
-        for rows, mix in itertools.product(given.rows or (2000,), (0.0, 0.1)):
+        for rows, mix in itertools.product(given.rows or (1000,), (0.0, 0.1)):
             yield Measurement(part, "banking77", rows, 1, mix=mix)
 
 
@@ -133,7 +139,7 @@ def measure(item: Measurement) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
         }
         if item.part == "forgetting":
-            result["bits_per_byte"] = {"before": bits_per_byte(base, None), "after": bits_per_byte(base, run.adapter)}
+            result["general"] = figures["general"]
         return result
 
 
@@ -144,7 +150,10 @@ def _config(item: Measurement, model: Path | str) -> dict[str, Any]:
     data: dict[str, Any] = {**files, "limit": limit}
     if item.mix:
         data["mix"] = [{"path": str(DATA / "replay_alpaca_en" / "train.jsonl"), "ratio": item.mix}]
-    return {"model": str(model), "data": data, "training": training, **METHODS[item.method]}
+    config = {"model": str(model), "data": data, "training": training, **METHODS[item.method]}
+    if item.part == "forgetting":
+        config["evaluate"] = {"general": [str(DATA / name / "test.jsonl") for name in GENERAL.values()]}
+    return config
 
 
 def randomised(base: Path, folder: Path, seed: int) -> None:
@@ -156,37 +165,28 @@ def randomised(base: Path, folder: Path, seed: int) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-@torch.no_grad()
-def bits_per_byte(base: Path, adapter: Path | None, window: int = 256, windows: int = 120) -> dict[str, float]:
-    """Of general text in three languages, in windows of tokens; each window's first token is given."""
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    if adapter is not None:
-        model = PeftModel.from_pretrained(model, str(adapter))
-    figures = {}
-    for language, name in GENERAL.items():
-        lines = (DATA / name / "test.jsonl").read_text(encoding="utf-8").split("\n")
-        text = "\n\n".join(json.loads(line)["text"] for line in lines if line.strip())
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        bits = size = 0.0
-        for start in range(0, min(len(ids) - 1, window * windows), window):
-            part = torch.tensor([ids[start : start + window]])
-            bits += model(input_ids=part, labels=part).loss.item() * (part.shape[1] - 1) / math.log(2)
-            size += len(tokenizer.decode(part[0, 1:]).encode())
-        figures[language] = round(bits / size, 3)
-    return figures
-
-
 def measure_all(items: Iterable[Measurement]) -> None:
     """Every measurement that has no result yet."""
     for item in items:
-        if any(asdict(item).items() <= done.items() for done in results()):
+        # What was measured of forgetting before `evaluate.general` was measured otherwise.
+        known = [done for done in results() if item.part != "forgetting" or "general" in done]
+        if any(asdict(item).items() <= done.items() for done in known):
             continue
         result = measure(item)
         line = json.dumps(result, ensure_ascii=False)
         print(line, flush=True)
         with RESULTS.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+        if item.part == "forgetting":
+            show_forgetting(result)
+
+
+def show_forgetting(result: dict[str, Any]) -> None:
+    """What a run lost, and what mixing saved beside the run of the same rows without it."""
+    print(*in_words(result["general"]), sep="\n")
+    for other in results():
+        if "general" in other and other["rows"] == result["rows"] and other["mix"] != result["mix"]:
+            print(*compared(result["general"], other["general"], _label(other)), sep="\n")
 
 
 def results() -> list[dict[str, Any]]:
@@ -241,16 +241,40 @@ def tables() -> str:
                 cells = [_cell(of(part="rates", set=name, rows=rows, method=method, rate=rate)) for rate in rates]
                 if set(cells) != {"-"}:
                     text += f"| {name}, {METRICS[name]}, {rows} rows | {' | '.join(cells)} |\n"
-    if of(part="forgetting"):
-        text += "\n| bits per byte of general text | en | zh-TW | zh-CN | accuracy |\n| --- | --- | --- | --- | --- |\n"
-        before = of(part="forgetting")[0]["bits_per_byte"]["before"]
-        text += f"| before | {' | '.join(f'{value:.3f}' for value in before.values())} | |\n"
-        for result in of(part="forgetting"):
-            label = f"after banking77, {result['rows']} rows" + (
-                f" and {result['mix']:.0%} general rows" if result["mix"] else ""
-            )
-            after = " | ".join(f"{value:.3f}" for value in result["bits_per_byte"]["after"].values())
-            text += f"| {label} | {after} | {result['value']:.3f} |\n"
+    return text + _forgotten(of(part="forgetting"))
+
+
+def _forgotten(found: list[dict[str, Any]]) -> str:
+    """What was lost with and without mixing; results of before ``evaluate.general`` had windows of 256 tokens."""
+    new = [result for result in found if "general" in result]
+    if not new:
+        return _forgotten_by_hand(found)
+    text = "\n| | bits per byte, " + ", ".join(GENERAL) + " | token F1 | accuracy |\n| --- | --- | --- | --- |\n"
+    for result in new:
+        for time_, figures in result["general"].items():
+            if time_ not in ("before", "after"):
+                continue
+            bits = ", ".join(f"{one['bits_per_byte']:.3f}" for one in figures.values())
+            f1 = next(one["token_f1"] for one in figures.values() if "token_f1" in one)
+            accuracy = f"{result['value']:.3f}" if time_ == "after" else ""
+            text += f"| {time_} {_label(result)} | {bits} | {f1:.3f} | {accuracy} |\n"
+    return text
+
+
+def _label(result: dict[str, Any]) -> str:
+    mixed = f" and {result['mix']:.0%} general rows" if result["mix"] else ""
+    return f"banking77, {result['rows']} rows{mixed}"
+
+
+def _forgotten_by_hand(found: list[dict[str, Any]]) -> str:
+    if not found:
+        return ""
+    text = "\n| bits per byte of general text | en | zh-TW | zh-CN | accuracy |\n| --- | --- | --- | --- | --- |\n"
+    before = found[0]["bits_per_byte"]["before"]
+    text += f"| before | {' | '.join(f'{value:.3f}' for value in before.values())} | |\n"
+    for result in found:
+        after = " | ".join(f"{value:.3f}" for value in result["bits_per_byte"]["after"].values())
+        text += f"| after {_label(result)} | {after} | {result['value']:.3f} |\n"
     return text
 
 

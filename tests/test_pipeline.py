@@ -112,16 +112,22 @@ def test_rows_are_held_out_where_there_is_no_eval_file(task: Callable[..., Path]
 
 
 def test_mixed_rows_join_training_and_are_never_scored(task: Callable[..., Path], tmp_path: Path) -> None:
-    general = [{"prompt": f"2+{n}?", "completion": f"{n + 2}"} for n in range(30)]
+    general = [{"prompt": f"2+{n}?", "completion": f"{n + 2}" + " long" * 20} for n in range(30)]
     (tmp_path / "general.jsonl").write_text("".join(json.dumps(row) + "\n" for row in general), encoding="utf-8")
     config = task()
     text = config.read_text().replace("test: test.jsonl", "test: test.jsonl, mix: [{path: general.jsonl, ratio: 0.5}]")
     config.write_text(text, encoding="utf-8")
-    run = exactune.train(config)
+    lines: list[str] = []
+    run = exactune.train(config, say=lines.append)
     assert read_json(run.data)["splits"]["mix"]["rows"] == 12
     steps = [line["rows"] for line in read_jsonl(run.train_metrics) if "loss" in line]
     assert steps[-1] == 2 * (24 + 12)
     assert read_json(run.metrics)["n"] == 12
+    known = read_json(run.data)["splits"]
+    assert not {*known["mix"]["ids"]} & {*known["eval"]["ids"], *known["test"]["ids"]}
+    # An answer of the task has 30 tokens at most; of a mixed-in row, over 100.
+    assert read_json(run.adapter / "exactune.json")["max_new_tokens"] < 60
+    assert "12 general rows join training" in "\n".join(lines)
 
 
 def test_a_row_too_long_stops_or_is_rejected_and_listed(task: Callable[..., Path], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exactune.config import Config
+from exactune.data.general import GeneralFile, load_general
 from exactune.data.inputs import read_inputs
 from exactune.data.load import Loaded
 from exactune.data.load import load as load_rows
@@ -16,6 +17,7 @@ from exactune.errors import DataError, RunError
 from exactune.evaluate.contest import enter
 from exactune.evaluate.evaluation import Evaluation, blocks
 from exactune.evaluate.gate import judge_gates
+from exactune.evaluate.general import measure_forgetting
 from exactune.infer.artifact import Artifact, load_artifact
 from exactune.language import say, stored
 from exactune.layers import read_patch, resolve
@@ -45,6 +47,7 @@ def evaluate(
     artifact: Artifact | None = None,
     rows: tuple[str, Sequence[Example]] | None = None,
     train: Sequence[Example] | None = None,
+    general: Sequence[GeneralFile] | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Answer and score the run's test rows (eval rows if it has none), or the rows of another file.
@@ -57,6 +60,7 @@ def evaluate(
         artifact: The run's artifact, where it is loaded already.
         rows: Name and rows of the run's split, where they are loaded already.
         train: The run's training rows, where they are; what baselines are made of.
+        general: What forgetting is measured on, where it is loaded already.
         advance: Called with the number of rows just answered.
 
     Returns:
@@ -86,6 +90,12 @@ def evaluate(
     if contest.left_out:
         document = stored({**document, "baselines_left_out": contest.left_out}, "baselines_left_out")
     if data is None:
+        if config.evaluate.general:
+            files = load_general(config, run.path) if general is None else general
+            counts = {name: part["rows"] for name, part in read_json(run.data)["splits"].items()}
+            document["general"] = measure_forgetting(
+                artifact, files, config, mixed=counts["mix"], train=counts["train"]
+            )
         document["gates"] = judge_gates(config.gate, config.gate_on, document["metrics"])
         write_json(run.metrics, document)
     return document
@@ -158,8 +168,10 @@ def _train_rows(run: Run, config: Config) -> Sequence[Example] | None:
 def _other_rows(path: str, config: Config, columns: Mapping[str, str]) -> Sequence[Example]:
     """The rows of another file, read as the run's own were: same columns, same instruction."""
     only = {"train": [path], "eval": [], "test": [], "mix": []}
-    other = config.model_copy(update={"data": config.data.model_copy(update=only)})
-    loaded = load_rows(other, Path(), columns, in_memory=IN_MEMORY)
+    alone = {
+        "data": config.data.model_copy(update=only), "evaluate": config.evaluate.model_copy(update={"general": []})
+    }  # fmt: skip
+    loaded = load_rows(config.model_copy(update=alone), Path(), columns, in_memory=IN_MEMORY)
     if loaded.rejected:
         raise DataError(say("{path}: rows cannot be read, so nothing was scored.", path=path), loaded.rejected)
     return loaded.splits.train

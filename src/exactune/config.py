@@ -65,7 +65,8 @@ class MixSource(_Node):
     path: str
     """Data file, in any format that ``data.train`` may have."""
     ratio: float = Field(gt=0, le=10)
-    """How many rows to add for each task row: 0.1 adds 10 for every 100, sampled by ``training.seed``."""
+    """How many rows to add for each training row: 0.1 adds 10 for every 100, drawn once by ``training.seed`` and the
+    same in every epoch."""
 
 
 class DataConfig(_Node):
@@ -175,7 +176,7 @@ class LoraSettings(_Node):
 
 
 class EvaluateConfig(_Node):
-    """How evaluation during training is done; final figures are always taken on every row."""
+    """How evaluation is done: during training on a slice; final figures are always taken on every row."""
 
     rows: int = Field(500, ge=1)
     """At most this many eval rows are answered at each evaluation during training: a seeded, stratified slice."""
@@ -190,8 +191,10 @@ class EvaluateConfig(_Node):
     ``zero_shot`` and ``few_shot`` are the base model, asked on at most ``rows`` rows."""
     shots: int = Field(8, ge=1)
     """Training rows that ``few_shot`` shows the base model, as far as ``training.max_seq_length`` has room for them."""
-    general: Annotated[list[str], Field(max_length=0)] = []
-    """Reserved for files on which forgetting is measured."""
+    general: Paths = []
+    """Files on which forgetting is measured, before and after fine-tuning: plain text (``.txt``), rows of text
+    (``{"text"}``) or instruction rows; paths are as in ``data.mix``. Of each file at most 128,000 bytes of text, or 200
+    rows (no more than ``evaluate.rows``), sampled by ``training.seed``."""
 
 
 def _none_word(value: Any) -> Any:

@@ -184,7 +184,7 @@ def _finish(plan: Plan) -> None:
     """Load what was published, score it, report."""
     artifact = load(plan.run.path)
     _refuse_unfaithful(plan, artifact)
-    evaluate(plan.run, artifact=artifact, rows=plan.splits.scored, train=plan.splits.train)
+    evaluate(plan.run, artifact=artifact, rows=plan.splits.scored, train=plan.splits.train, general=plan.loaded.general)
     write_report(plan.run)
 
 

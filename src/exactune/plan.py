@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 from exactune.bases import Base, find_base
 from exactune.checks import Dataset, check_dataset, drop_located
 from exactune.config import Config, TaskConfig
-from exactune.data.expand import turn_note
+from exactune.data.expand import expand, turn_note
+from exactune.data.general import trained_too
 from exactune.data.hub import dataset_name
 from exactune.data.load import Loaded, load
 from exactune.data.split import hold_out, stratified_slice
@@ -123,8 +124,12 @@ class Plan:
 
     @property
     def max_new_tokens(self) -> int:
-        """Room for half as much again as the longest known answer; a longer one is reported as ``no_stop``."""
-        longest = max(len(row.answer_ids) for row in (*self.encoded, *self.encoded_eval))
+        """Room for half as much again as the longest known answer; a longer one is reported as ``no_stop``.
+
+        Mixed-in rows are no part of the task: their answers may be ten times as long.
+        """
+        own = len(self.encoded) - sum(len(expand(row)) for row in self.splits.mix)
+        longest = max(len(row.answer_ids) for row in (*self.encoded[:own], *self.encoded_eval))
         return min(int(1.5 * longest) + 8, self.config.training.max_seq_length)
 
 
@@ -159,7 +164,7 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
         base=base,
         template=template,
         loaded=loaded,
-        notes=(*notes, *filter(None, [turn_note(splits.train)])),
+        notes=(*notes, *filter(None, [turn_note(splits.train)]), *_trained_general(loaded, splits)),
         splits=splits,
         task=task,
         constraint=choose_constraint(task, [row.answer for row in splits.train], config.constrain),
@@ -200,6 +205,18 @@ def _with_eval(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...]]
         fraction=config.data.eval_fraction,
     )
     return replace(splits, train=train, eval=held_out), (*loaded.notes, note)
+
+
+def _trained_general(loaded: Loaded, splits: Splits) -> Iterator[str]:
+    """Rows on which forgetting is measured though they are learned."""
+    for file in loaded.general:
+        if rows := trained_too(file, (splits.train, splits.mix)):
+            yield say(
+                "{name}: {rows} of {all} rows are trained, too, so they do not show what is forgotten",
+                name=file.name,
+                rows=rows,
+                all=len(file.rows),
+            )
 
 
 def check_rows(source: Source) -> tuple[Loaded, list[Finding]]:
@@ -299,6 +316,9 @@ def _pinned(resolved: Resolved, folder: Path, run: Run, base: Base, task: Task) 
         "data": config.data.model_copy(update=data),
         "task": TaskConfig.model_validate(task.config()),
         "output_dir": str(run.path),
+        "evaluate": config.evaluate.model_copy(
+            update={"general": [move(path, "general") for path in config.evaluate.general]}
+        ),
     }
     sources = dict(resolved.sources)
     if config.task.type == "auto":

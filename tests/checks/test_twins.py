@@ -77,6 +77,29 @@ def test_the_same_input_under_another_system_message_is_no_leak() -> None:
     assert not found_by("D207", Dataset(splits))
 
 
+def test_a_mixed_in_row_that_is_scored_leaks_whatever_its_system_message() -> None:
+    train = rows("train", [("x", "a"), ("y", "b")], "judge")
+    test = rows("test", [("asked", "yes"), ("other", "no"), ("asked", "yes")], "judge")
+    mix = rows("general", [("new", "c"), ("Asked!", "yes"), ("other", "perhaps")])
+    subject = Dataset(Splits(train, rows("eval", [("e", "a")], "judge"), test, mix))
+    (leak,) = found_by("D205", subject)
+    assert leak.locations == (Location("general", 2),)
+    assert leak.related == (Location("test", 1), Location("test", 3))
+    assert leak.evidence["pairs"][0]["row"] == "general:2"
+    (other,) = found_by("D207", subject)
+    assert (other.locations, other.related) == ((Location("general", 3),), (Location("test", 2),))
+    assert [row.location.line for row in drop_located(subject.splits, [leak]).mix] == [1, 3]
+    assert not found_by("D205", Dataset(Splits(train, mix=mix)))
+
+
+def test_training_and_mixed_in_rows_leak_side_by_side() -> None:
+    scored = rows("eval", [("one", "a"), ("two", "b")])
+    subject = Dataset(Splits(rows("train", [("z", "a"), ("two", "b")]), scored, mix=rows("general", [("one", "a")])))
+    (leak,) = found_by("D205", subject)
+    assert leak.locations == (Location("train", 2), Location("general", 1))
+    assert set(leak.related) == {Location("eval", 1), Location("eval", 2)}
+
+
 def chats(file: str, *rows: list[str]) -> tuple[Example, ...]:
     """Chats of user and assistant texts in turn, the last the answer."""
     return tuple(

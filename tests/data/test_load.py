@@ -12,6 +12,7 @@ import pytest
 from exactune.config import Config
 from exactune.data.load import load, load_paths
 from exactune.errors import ConfigError, DataError
+from exactune.types import Example
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 SETS = (
@@ -106,6 +107,23 @@ def test_columns_and_instruction_hold_for_the_task_and_not_for_the_mix(here: Pat
     assert len(loaded.splits.mix) == 2
     assert {example.prompt[0].content for example in loaded.splits.mix} == {""}
     assert [(file.split, file.rows) for file in loaded.files] == [("train", 10), ("mix", 10)]
+
+
+def test_the_mix_is_a_share_of_the_rows_that_train_whatever_is_held_out_or_left_aside(here: Path) -> None:
+    write(here / "train.jsonl", *(row(f"q{n}") for n in range(200)))
+    write(here / "eval.jsonl", row("e"))
+    write(here / "general.jsonl", *(row(f"g{n}") for n in range(300)))
+    write(here / "more.jsonl", *(row(f"m{n}") for n in range(300)))
+
+    def mixed(ratio: float, **data: Any) -> list[Example]:
+        mix = [{"path": "general.jsonl", "ratio": ratio}, {"path": "more.jsonl", "ratio": 0.05}]
+        return list(load(config(train="train.jsonl", mix=mix, **data), here).splits.mix)
+
+    # For each training row, not of the mixed total: 0.1 of 200 are 20, and 10 of the other source.
+    assert [row.input[0] for row in mixed(0.1, eval="eval.jsonl")] == ["g"] * 20 + ["m"] * 10
+    assert len(mixed(0.1, eval_fraction=0.5)) == 10 + 5
+    assert len(mixed(0.1, eval="eval.jsonl", limit={"train": 40})) == 4 + 2
+    assert mixed(0.1, eval="eval.jsonl") == mixed(0.1, eval="eval.jsonl")
 
 
 def test_a_small_mix_is_noted(here: Path) -> None:

@@ -107,6 +107,13 @@ class Dataset:
         return written_as_asked(keys, dict(self.named_splits))
 
     @cached_property
+    def bare_keys(self) -> dict[str, Keys]:
+        """The same of eval, test and mixed-in rows whatever their system messages: general rows bring none."""
+        parts = {"eval": self.splits.eval, "test": self.splits.test, "mix": self.splits.mix}
+        keys = {name: keys_of(rows, turns_too=name == "mix", system="") for name, rows in parts.items()}
+        return written_as_asked(keys, parts)
+
+    @cached_property
     def near(self) -> Near:
         """Rows that are nearly the same as another one."""
         return near_pairs(self.named_splits, self.keys)

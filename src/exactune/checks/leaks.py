@@ -5,7 +5,7 @@ Two rows ask the same when their system messages and inputs agree without case, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exactune.checks.dataset import Dataset
-from exactune.checks.pairs import SHOWN, pair, places_of
-from exactune.data.digests import earliest
+from exactune.checks.pairs import SHOWN, pair
+from exactune.data.digests import Keys, earliest
 from exactune.data.words import count, places, unique
 from exactune.language import say
 from exactune.rules import Finding, Rule
@@ -28,10 +28,10 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Leak:
-    """Training rows whose like is scored.
+    """Training rows, mixed-in ones among them, whose like is scored.
 
     Attributes:
-        rows: Their numbers, one for each turn that leaks, rising.
+        rows: Their numbers, one for each turn that leaks, rising; mixed-in rows are counted on from the others.
         twins: For each the first eval or test row that it is like; test rows are counted on from the eval rows.
         alike: For every eval and test row the first one that it is like, often itself.
     """
@@ -47,16 +47,36 @@ class _Leak:
 
 
 def _leak(dataset: Dataset, *, answers_too: bool) -> _Leak:
-    train, *others = (dataset.keys[name] for name in ("train", "eval", "test"))
-    held = np.vstack([keys.pairs if answers_too else keys.inputs for keys in others])
-    turns = np.hstack([train.turn_inputs, train.turn_answers]) if answers_too else train.turn_inputs
-    own = train.pairs if answers_too else train.inputs
-    rows = np.concatenate([np.arange(len(own)), train.turns])
-    first = earliest(np.vstack([held, own, turns]))
-    scored, trained = first[: len(held)], first[len(held) :]
-    met = np.flatnonzero(trained < len(held))
+    own = _met(dataset.keys, "train", answers_too=answers_too)
+    if not dataset.splits.mix:
+        return own
+    mixed = _met(dataset.bare_keys, "mix", answers_too=answers_too)
+    rows = np.concatenate([own.rows, len(dataset.splits.train) + mixed.rows])
+    # A row that only the mixed-in ones are like stands for those that differ from it in the system message.
+    return _Leak(rows, np.concatenate([own.twins, mixed.twins]), own.alike)
+
+
+def _met(keys: Mapping[str, Keys], trained: str, *, answers_too: bool) -> _Leak:
+    """The leaks of the rows of one split."""
+    own, *others = (keys[name] for name in (trained, "eval", "test"))
+    held = np.vstack([one.pairs if answers_too else one.inputs for one in others])
+    turns = np.hstack([own.turn_inputs, own.turn_answers]) if answers_too else own.turn_inputs
+    asked = own.pairs if answers_too else own.inputs
+    rows = np.concatenate([np.arange(len(asked)), own.turns])
+    first = earliest(np.vstack([held, asked, turns]))
+    scored, found = first[: len(held)], first[len(held) :]
+    met = np.flatnonzero(found < len(held))
     met = met[np.argsort(rows[met], kind="stable")]
-    return _Leak(rows[met], trained[met], scored)
+    return _Leak(rows[met], found[met], scored)
+
+
+def _trained_row(dataset: Dataset, number: int) -> Example:
+    own = len(dataset.splits.train)
+    return dataset.splits.train[number] if number < own else dataset.splits.mix[number - own]
+
+
+def _trained_places(dataset: Dataset, leak: _Leak) -> tuple[Location, ...]:
+    return unique(_trained_row(dataset, number).location for number in np.unique(leak.rows).tolist())
 
 
 def _scored_row(dataset: Dataset, number: int) -> Example:
@@ -73,7 +93,7 @@ def _evidence(dataset: Dataset, leak: _Leak) -> dict[str, Any]:
     return {
         "eval_rows": len(leak.scored),
         "train_rows": len(np.unique(leak.rows)),
-        "pairs": [pair(dataset.splits.train[row], _scored_row(dataset, twin)) for row, twin in shown],
+        "pairs": [pair(_trained_row(dataset, row), _scored_row(dataset, twin)) for row, twin in shown],
     }
 
 
@@ -82,8 +102,8 @@ def eval_row_in_train(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
 
     What it does:
         Finds eval and test rows whose system message, input and answer also stand in the training rows (without case,
-        blanks and punctuation of the input), or are how a chat among them begins: each of its turns is trained. The
-        training rows are the ones to drop.
+        blanks and punctuation of the input), or are how a chat among them begins: each of its turns is trained. Rows
+        that `data.mix` adds are training rows. The training rows are the ones to drop.
 
     Why it matters:
         Such rows measure memory. The score looks better than the model is, and early stopping picks a checkpoint that
@@ -99,7 +119,7 @@ def eval_row_in_train(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding
     leak = _leak(dataset, answers_too=True)
     if len(leak.rows):
         scored = _scored_places(dataset, leak)
-        rows = unique(places_of(dataset.splits.train, np.unique(leak.rows)))
+        rows = _trained_places(dataset, leak)
         yield rule.finding(
             say(
                 "{rows} also in training: {places} (in training at {twins})",
@@ -136,7 +156,7 @@ def leak_with_other_answer(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Fi
     leak = _Leak(asked.rows[other], asked.twins[other], asked.alike)
     if len(leak.rows):
         scored = _scored_places(dataset, leak)
-        rows = unique(places_of(dataset.splits.train, np.unique(leak.rows)))
+        rows = _trained_places(dataset, leak)
         yield rule.finding(
             say(
                 "{rows} in training with another answer: {places} (in training at {twins})",

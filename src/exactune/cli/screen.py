@@ -16,6 +16,7 @@ from rich.text import Text
 
 from exactune import ranks
 from exactune.cli.findings import show_findings
+from exactune.evaluate.forgetting import in_words
 from exactune.evaluate.words import against_baseline, against_run
 from exactune.language import join, restored, said, translate
 from exactune.rules import Finding
@@ -62,6 +63,8 @@ def show_metrics(document: Mapping[str, Any]) -> None:
     if bad:
         listed = join(", ", (f"{count} {name}" for name, count in bad.items()))
         out.print(said("not usable: {statuses}", statuses=listed))
+    for line in in_words(document["general"]) if "general" in document else ():
+        out.print(said("general {line}", line=line), markup=False)
 
 
 def _show_comparison(document: Mapping[str, Any]) -> None:

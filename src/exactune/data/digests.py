@@ -53,19 +53,25 @@ class Keys:
         return np.hstack([self.inputs, self.answers])
 
 
-def keys_of(examples: Iterable[Example], *, turns_too: bool = False) -> Keys:
-    """The keys of a split's rows, in one pass over them; on demand those of the turns that chats begin with, too."""
+def keys_of(examples: Iterable[Example], *, turns_too: bool = False, system: str | None = None) -> Keys:
+    """The keys of a split's rows, in one pass over them.
+
+    Args:
+        examples: The rows.
+        turns_too: Those of the turns that chats begin with, too.
+        system: What is taken for every row's system message, instead of its own.
+    """
     inputs, answers, turn_inputs, turn_answers = bytearray(), bytearray(), bytearray(), bytearray()
     turns: list[int] = []
     # Almost all rows of a file have one of a few system messages, and labels come back.
     system_digest, answer_digest = _remembered(normalise), _remembered(meaning)
     for number, example in enumerate(examples):
-        system = system_digest(example.prompt[0].content)
-        inputs += _input_digest(system, example.input)
+        asked = system_digest(example.prompt[0].content if system is None else system)
+        inputs += _input_digest(asked, example.input)
         answers += answer_digest(example.answer)
         for prompt, answer in _earlier_turns(example) if turns_too else ():
             turns.append(number)
-            turn_inputs += _input_digest(system, prompt)
+            turn_inputs += _input_digest(asked, prompt)
             turn_answers += answer_digest(answer)
     return Keys(
         _array(inputs), _array(answers), np.array(turns, dtype=np.int64), _array(turn_inputs), _array(turn_answers)

@@ -27,7 +27,7 @@ class DataFile:
     Attributes:
         path: Where it is.
         shown: Its name in places and messages.
-        split: ``train``, ``eval``, ``test`` or ``mix``.
+        split: ``train``, ``eval``, ``test``, ``mix`` or ``general``.
         source: How the config named it.
         dataset: The data set it is instead of a file.
     """
@@ -70,11 +70,16 @@ def find_files(named: Mapping[str, Sequence[str]], base: Path) -> list[DataFile]
                 continue
             paths = _matches(pattern, base)
             if not paths:
-                missing.append(say("`data.{split}`: {reason}", split=split, reason=_missing(pattern, base)))
+                missing.append(say("`{key}`: {reason}", key=_key(split), reason=_missing(pattern, base)))
             files += [DataFile(path, shown_path(path), split, pattern) for path in paths]
     if missing:
         raise DataError(join("\n", missing))
     return _once(files)
+
+
+def _key(split: str) -> str:
+    """Where the config names the files of a use."""
+    return "evaluate.general" if split == "general" else f"data.{split}"
 
 
 def _of_dataset(dataset: DatasetName, split: str, source: str) -> DataFile:
@@ -120,12 +125,11 @@ def _once(files: Iterable[DataFile]) -> list[DataFile]:
         if known.split != file.split or (known is not file and file.split == "mix"):
             raise ConfigError(
                 say(
-                    "{shown} stands in both `data.{split}` ({source}) and `data.{other}` ({other_source}). Give "
-                    "each file one use.",
+                    "{shown} stands in both `{key}` ({source}) and `{other}` ({other_source}). Give each file one use.",
                     shown=file.shown,
-                    split=known.split,
+                    key=_key(known.split),
                     source=known.source,
-                    other=file.split,
+                    other=_key(file.split),
                     other_source=file.source,
                 )
             )

@@ -19,7 +19,7 @@ __all__ = ["DatasetName", "dataset_name", "open_dataset"]
 
 _ID = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:/(?P<config>[\w.-]+))?")
 _FILE = re.compile(r"\.(jsonl?|ndjson|csv|tsv|txt|parquet|xlsx|gz|zip)$", re.IGNORECASE)
-_SPLITS = {"train": "train", "mix": "train", "eval": "validation", "test": "test"}
+_SPLITS = {"train": "train", "mix": "train", "eval": "validation", "test": "test", "general": "test"}
 """Use -> the split that is read where the name says none."""
 
 
@@ -60,7 +60,7 @@ def dataset_name(pattern: str, base: Path, use: str) -> DatasetName | None:
     Args:
         pattern: As the config has it.
         base: The config's folder.
-        use: ``train``, ``eval``, ``test`` or ``mix``; decides about the split where the name says none.
+        use: ``train``, ``eval``, ``test``, ``mix`` or ``general``; decides about the split where the name says none.
     """
     written = re.fullmatch(r"(?P<head>.+?)(?::(?P<split>\w[\w.-]*))?", pattern)
     if written is None or (base / pattern).is_file():

@@ -12,6 +12,7 @@ from typing import Any
 from exactune.config import Config, MixSource
 from exactune.data.files import DataFile, find_files, name_files
 from exactune.data.formats import check_columns, convert_row, format_of
+from exactune.data.general import GeneralFile, read_general
 from exactune.data.hub import open_dataset
 from exactune.data.mix import sample_mix
 from exactune.data.problems import Problem, RowError, encoding_finding, findings_of
@@ -34,8 +35,8 @@ class FileInfo:
 
     Attributes:
         path: As shown in places and messages.
-        split: ``train``, ``eval``, ``test`` or ``mix``; as the file was named.
-        rows: Rows found in it, those rejected included.
+        split: ``train``, ``eval``, ``test``, ``mix`` or ``general``; as the file was named.
+        rows: Rows found in it, those rejected included; a plain text is one.
         sha256: Of the bytes; of the rows, for a data set of the hub.
         format: Names of the row formats in it, the most frequent first, joined by ``+``; empty if no row is usable.
     """
@@ -53,12 +54,13 @@ class Loaded:
 
     Attributes:
         splits: The usable examples.
-        files: What was read, in the order train, eval, test, mix.
+        files: What was read, in the order train, eval, test, mix, general.
         rejected: Why rows are not among the examples: one finding per code, with all places.
         notes: What was decided on the way, one sentence each.
         noticed: Findings about files that were read all the same.
         columns: The columns that the first training file was found to have, as ``data.columns`` has them; empty if
             they are named in the config or by their format.
+        general: What is measured of the files for forgetting.
     """
 
     splits: Splits
@@ -67,6 +69,7 @@ class Loaded:
     notes: tuple[str, ...] = ()
     noticed: tuple[Finding, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
+    general: tuple[GeneralFile, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -124,9 +127,12 @@ def load(config: Config, base: Path, known: Mapping[str, str] | None = None, *, 
     if wrong := check_columns(data.columns):
         raise ConfigError(say("`data.columns`: {wrong}. For example {{input: sentence, output: label}}.", wrong=wrong))
     named = {"train": data.train, "eval": data.eval, "test": data.test, "mix": [source.path for source in data.mix]}
+    found = find_files({**named, "general": config.evaluate.general}, base)
     uses = _Uses(in_memory)
-    read = _read_all(find_files(named, base), data.columns, data.instruction, known or {}, uses)
-    rejected = findings_of(problem for part in read for problem in part.problems)
+    files = [file for file in found if file.split != "general"]
+    read = _read_all(files, data.columns, data.instruction, known or {}, uses)
+    general, unusable = read_general([file for file in found if file.split == "general"], config)
+    rejected = findings_of([*(problem for part in read for problem in part.problems), *unusable])
     train, notes = uses.rows("train"), _notes(read)
     pairs = sum(part.pairs for part in read if part.file.split == "train")
     if pairs and config.training.method == "sft":
@@ -142,12 +148,17 @@ def load(config: Config, base: Path, known: Mapping[str, str] | None = None, *, 
     splits = Splits(train, uses.rows("eval"), uses.rows("test"), mix)
     return Loaded(
         splits,
-        tuple(part.info for part in read),
+        (*(part.info for part in read), *map(_general_info, general)),
         rejected,
         (*notes, *mix_notes),
         tuple(found for part in read for found in part.noticed),
         _train_columns(read),
+        tuple(general),
     )
+
+
+def _general_info(file: GeneralFile) -> FileInfo:
+    return FileInfo(file.shown, "general", 1 if file.is_plain else file.all, file.sha256, file.format)
 
 
 def load_paths(paths: Sequence[str]) -> Loaded:

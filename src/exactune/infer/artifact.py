@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,23 @@ class Artifact:
             return (Message("system", self.card["system"]), Message("user", user))
         turns = tuple(Message(turn["role"], turn["content"]) for turn in text)  # type: ignore[arg-type]
         return turns if turns and turns[0].role == "system" else (Message("system", self.card["system"]), *turns)
+
+    @contextlib.contextmanager
+    def base_model(self) -> Iterator[torch.nn.Module]:
+        """The model as it was before fine-tuning: without its adapter, or loaded again.
+
+        Raises:
+            ModelError: All weights were trained, and the base is missing or has other weights by now.
+        """
+        if isinstance(self.model, PeftModel):
+            with self.model.disable_adapter():
+                yield self.model
+            return
+        name = str(self.card["base"]["name"])
+        base = find_base(name, self.card["base"].get("revision"))
+        model, _ = load_base(base, full=True)
+        _same_weights(Path(name), self.card, base)
+        yield model
 
     def answer(
         self,

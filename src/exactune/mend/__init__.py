@@ -105,7 +105,8 @@ def refuse_folder(fix: bool, folder: Path | None) -> None:
 def mend(result: CheckResult, folder: Path, codes: Collection[str] = frozenset(MENDED)) -> Mended:
     """Write corrected copies of the files that were checked, with a log of each change.
 
-    Rows that cannot be read, and conflicts, stay as they are. Mixed-in files are not copied.
+    Rows that cannot be read, and conflicts, stay as they are. Files that are mixed in, or measured for forgetting, are
+    not copied.
 
     Args:
         result: Of :func:`exactune.check`.
@@ -118,7 +119,7 @@ def mend(result: CheckResult, folder: Path, codes: Collection[str] = frozenset(M
     """
     refuse_folder(True, folder)
     changes = _changes(result.dataset, codes)
-    files = [file for file in result.files if file.split != "mix"]
+    files = [file for file in result.files if file.split not in ("mix", "general")]
     fixes: list[Fix] = []
     notes: list[str] = []
     copies: dict[str, Path] = {}

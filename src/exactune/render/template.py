@@ -122,6 +122,16 @@ class Template:
         """Ids of an answer and the stop token after it."""
         return [*self._ids(answer), self.stop_id]
 
+    def text_ids(self, text: str) -> list[int]:
+        """Ids of a text as it is, with nothing around it."""
+        return self._ids(text)
+
+    @property
+    def start_id(self) -> int:
+        """What stands before a text: the begin-of-text token, or the end-of-text token where there is none."""
+        tokens = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.stop_id)
+        return int(next(token for token in tokens if token is not None))
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of generated ids, up to the first stop token."""
         stops = set(self.stop_ids)
