@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from exactune.evaluate.errors import Errors
 from exactune.evaluate.metrics import summarize, totals
 from exactune.infer.answers import Answer
 from exactune.tasks import Score, Task
@@ -59,6 +60,10 @@ def evaluate_answers(
     confusion = task.confusion(sums)
     if confusion is not None:
         metrics["confusion"] = confusion
+    errors = Errors(task)
+    for example, answer, score in zip(examples, answers, scores, strict=True):
+        errors.add(example, task.parse(example.answer), answer.parsed, score)
+    metrics["errors"] = errors.document()
     return Evaluation(metrics, [prediction for prediction, _ in pairs])
 
 
