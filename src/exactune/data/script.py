@@ -20,11 +20,11 @@ KANA = 0.1
 
 
 @cache
-def _converter(way: str = "t2s") -> Any:
+def _converter() -> Any:
     # Its dictionaries take a moment to load, and most data need none.
     from opencc import OpenCC  # type: ignore[import-untyped, unused-ignore]
 
-    return OpenCC(way)
+    return OpenCC("t2s")
 
 
 def simplified(text: str) -> str:
@@ -67,7 +67,16 @@ def _kind(char: str) -> str:
         return ""
     name = unicodedata.name(unicodedata.normalize("NFKC", char)[0], "").split(" ")[0]
     if name == "CJK":
-        changed = [_converter(way).convert(char) != char for way in ("t2s", "s2t")]
-        return {(True, False): "traditional", (False, True): "simplified"}.get((changed[0], changed[1]), "Han")
+        # The national sets tell the scripts apart without a dictionary: 這 is in Big5 alone, 这 in GB 2312 alone.
+        taiwan, china = (_holds(encoding, char) for encoding in ("big5", "gb2312"))
+        return "Han" if taiwan == china else "traditional" if taiwan else "simplified"
     named = {"HIRAGANA": "kana", "KATAKANA": "kana", "KATAKANA-HIRAGANA": "kana", "HANGUL": "Korean"}
     return named.get(name, name.capitalize())
+
+
+def _holds(encoding: str, char: str) -> bool:
+    try:
+        char.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
