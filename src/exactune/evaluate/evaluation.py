@@ -9,6 +9,7 @@ from typing import Any
 
 from exactune.evaluate.compare import compare
 from exactune.evaluate.counted import Counted
+from exactune.evaluate.errors import Errors
 from exactune.evaluate.metrics import Summary, summarize
 from exactune.infer.answers import Answer
 from exactune.tasks import METRICS, Parsed, Score, Task
@@ -55,6 +56,7 @@ class Evaluation:
         self._counted = Counted()
         self._others = {name: Counted() for name in baselines}
         self._strata = Strata(task)
+        self._errors = Errors(task)
 
     def add(self, examples: Sequence[Example], answers: Sequence[Answer]) -> list[dict[str, Any]]:
         """Score some rows, once each, and what every baseline says to them.
@@ -70,7 +72,8 @@ class Evaluation:
         scores = [
             _scored(self.task, *row) for row in zip(examples, golds, (one.parsed for one in answers), strict=True)
         ]
-        for gold, answer, score in zip(golds, answers, scores, strict=True):
+        for example, gold, answer, score in zip(examples, golds, answers, scores, strict=True):
+            self._errors.add(example, gold, answer.parsed, score)
             self._statuses[str(answer.parsed.status)] += 1
             self._strata.add(gold)
             self._counted.add(score)
@@ -103,6 +106,7 @@ class Evaluation:
         confusion = task.confusion(totals)
         if confusion is not None:
             document["confusion"] = confusion
+        document["errors"] = self._errors.document()
         return document
 
     def _comparison(self, theirs: Mapping[str, Summary]) -> dict[str, Any]:
