@@ -13,18 +13,20 @@ from exactune.data.inputs import read_inputs
 from exactune.data.load import Loaded
 from exactune.data.load import load as load_rows
 from exactune.data.store import Gathered
-from exactune.errors import DataError, RunError
+from exactune.errors import ConfigError, DataError, RunError
+from exactune.evaluate.calibration import Confidences
 from exactune.evaluate.contest import enter
 from exactune.evaluate.evaluation import Evaluation, blocks
 from exactune.evaluate.gate import judge_gates
 from exactune.evaluate.general import measure_forgetting
+from exactune.infer.answers import Answer
 from exactune.infer.artifact import Artifact, load_artifact
 from exactune.language import say, stored
 from exactune.layers import read_patch, resolve
 from exactune.rundir import Run, read_json, write_json, write_jsonl
 from exactune.types import Example, Splits
 
-__all__ = ["changed_files", "evaluate", "load", "predict"]
+__all__ = ["calibrate", "changed_files", "evaluate", "load", "predict"]
 
 IN_MEMORY = 1000
 """More rows than this are read from a file when their turn comes, so that memory does not grow with them."""
@@ -48,6 +50,7 @@ def evaluate(
     rows: tuple[str, Sequence[Example]] | None = None,
     train: Sequence[Example] | None = None,
     general: Sequence[GeneralFile] | None = None,
+    answers: Sequence[Answer] | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Answer and score the run's test rows (eval rows if it has none), or the rows of another file.
@@ -61,6 +64,7 @@ def evaluate(
         rows: Name and rows of the run's split, where they are loaded already.
         train: The run's training rows, where they are; what baselines are made of.
         general: What forgetting is measured on, where it is loaded already.
+        answers: The artifact's answers to them, where they are known already.
         advance: Called with the number of rows just answered.
 
     Returns:
@@ -79,14 +83,17 @@ def evaluate(
         rows, train = (str(data), _other_rows(str(data), config, artifact.card["columns"])), _train_rows(run, config)
     split, examples = rows
     contest = enter(artifact, config, examples, train, advance)
-    evaluation = Evaluation(artifact.task, split, contest.baselines)
-    lines = _answered(artifact, evaluation, examples, config.evaluate.batch_size, advance)
+    evaluation, confidences = Evaluation(artifact.task, split, contest.baselines), Confidences()
+    answered = _answered(artifact, config, examples, advance) if answers is None else [(examples, answers)]
+    lines = _lines(answered, evaluation, confidences)
     if data is None:
         write_jsonl(run.predictions, lines)
     else:
         # Nobody asked for these lines, only for what they add up to.
         deque(lines, maxlen=0)
     document = evaluation.document()
+    if block := confidences.block(artifact.calibration, fitted_on_these=data is None and split == "eval"):
+        document["calibration"] = block
     if contest.left_out:
         document = stored({**document, "baselines_left_out": contest.left_out}, "baselines_left_out")
     if data is None:
@@ -102,16 +109,33 @@ def evaluate(
 
 
 def _answered(
-    artifact: Artifact,
-    evaluation: Evaluation,
-    examples: Sequence[Example],
-    batch_size: int,
-    advance: Callable[[int], None],
+    artifact: Artifact, config: Config, rows: Sequence[Example], advance: Callable[[int], None] = lambda _: None
+) -> Iterator[tuple[Sequence[Example], list[Answer]]]:
+    """The rows block by block, with the artifact's answers."""
+    size = config.evaluate.batch_size
+    for part in blocks(rows, size):
+        yield part, artifact.answer([row.prompt for row in part], batch_size=size, advance=advance)
+
+
+def _lines(
+    answered: Iterable[tuple[Sequence[Example], Sequence[Answer]]], evaluation: Evaluation, confidences: Confidences
 ) -> Iterator[dict[str, Any]]:
-    """Answer and score the rows block by block; their lines."""
-    for part in blocks(examples, batch_size):
-        answers = artifact.answer([row.prompt for row in part], batch_size=batch_size, advance=advance)
-        yield from evaluation.add(part, answers)
+    """The lines of ``eval/predictions.jsonl``, scored as they come."""
+    for part, answers in answered:
+        lines = evaluation.add(part, answers)
+        confidences.add(answers, [line["correct"] for line in lines])
+        yield from lines
+
+
+def calibrate(run: Run, artifact: Artifact, config: Config, rows: Sequence[Example]) -> tuple[Artifact, list[Answer]]:
+    """Scale the artifact's confidences by its answers to the eval rows, on disk too; those answers, scaled."""
+    confidences, task, answers = Confidences(), artifact.task, []
+    for part, found in _answered(artifact, config, rows):
+        correct = [task.score(task.parse(row.answer), one.parsed).correct for row, one in zip(part, found, strict=True)]
+        confidences.add(found, correct)
+        answers += found
+    artifact = artifact.with_calibration(run.artifact, confidences.fit())
+    return artifact, artifact.calibrated(answers)
 
 
 def changed_files(run: Run, loaded: Loaded) -> list[str]:
@@ -178,7 +202,11 @@ def _other_rows(path: str, config: Config, columns: Mapping[str, str]) -> Sequen
 
 
 def predict(
-    run: str | Path | Artifact, rows: str | Path | Sequence[str | Sequence[Mapping[str, str]]], *, batch_size: int = 32
+    run: str | Path | Artifact,
+    rows: str | Path | Sequence[str | Sequence[Mapping[str, str]]],
+    *,
+    batch_size: int = 32,
+    abstain_below: float | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Answer new inputs.
 
@@ -186,10 +214,19 @@ def predict(
         run: A run folder, an artifact folder, or a loaded artifact.
         rows: A data file (its answers, if any, are not looked at), or texts or message lists.
         batch_size: Rows answered together; results come sixteen times as many at a time.
+        abstain_below: A confidence. Rows below it get no prediction: ``abstained`` is true and ``prediction`` null, and
+            what the answer would have been stays in ``answer``, with its own status.
 
     Yields:
-        ``{"id", "answer", "prediction", "status", "confidence"}`` per row, in order.
+        ``{"id", "answer", "prediction", "status", "confidence"}`` per row, in order, and ``abstained`` where
+        ``abstain_below`` is given.
+
+    Raises:
+        ConfigError: ``abstain_below`` is no probability.
+        ExactuneError: The artifact or the rows cannot be read.
     """
+    if abstain_below is not None and not 0 <= abstain_below <= 1:
+        raise ConfigError(say("`abstain_below` is {value}; a confidence from 0 to 1 is needed.", value=abstain_below))
     artifact = run if isinstance(run, Artifact) else load(run)
     inputs: list[tuple[str, str | Sequence[Mapping[str, str]]]]
     if isinstance(rows, (str, Path)):
@@ -201,4 +238,10 @@ def predict(
         part = inputs[start : start + 16 * batch_size]
         answers = artifact.predict([row for _, row in part], batch_size=batch_size)
         for (name, _), answer in zip(part, answers, strict=True):
-            yield {"id": name, **answer}
+            yield {"id": name, **(answer if abstain_below is None else _abstaining(answer, abstain_below))}
+
+
+def _abstaining(answer: dict[str, Any], least: float) -> dict[str, Any]:
+    """The same answer without its prediction if it is less sure than it has to be."""
+    abstained = answer["confidence"] < least
+    return {**answer, **({"prediction": None} if abstained else {}), "abstained": abstained}

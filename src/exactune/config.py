@@ -107,6 +107,9 @@ class TaskConfig(_Node):
     """``json``: the JSON schema of an answer; by default inferred from the training rows."""
     entity_types: list[str] | None = None
     """``entities``: the types allowed; by default those of the training rows."""
+    copy_spans: bool = False
+    """``json`` and ``entities``: texts that training answers copy from their inputs, such as spans, can be nothing but
+    pieces of the row's input. Holds answers to a grammar, as ``constrain: true`` does, one for each row."""
 
 
 class CheckConfig(_Node):

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from exactune import ranks
-from exactune.apply import evaluate, load
+from exactune.apply import calibrate, evaluate, load
 from exactune.config import Config
 from exactune.data.split import stratified_slice
 from exactune.describe import describe
@@ -184,7 +184,11 @@ def _finish(plan: Plan) -> None:
     """Load what was published, score it, report."""
     artifact = load(plan.run.path)
     _refuse_unfaithful(plan, artifact)
-    evaluate(plan.run, artifact=artifact, rows=plan.splits.scored, train=plan.splits.train, general=plan.loaded.general)
+    artifact, answers = calibrate(plan.run, artifact, plan.config, plan.splits.eval)
+    evaluate(
+        plan.run, artifact=artifact, rows=plan.splits.scored, train=plan.splits.train, general=plan.loaded.general,
+        answers=None if plan.splits.test else answers,
+    )  # fmt: skip
     write_report(plan.run)
 
 
@@ -220,9 +224,11 @@ def _evaluator(plan: Plan, answering: Answering) -> Evaluate:
     encoded = [answering.template.encode(row) for row in rows]
 
     def evaluate_now(model: torch.nn.Module, advance: Callable[[int], None]) -> dict[str, float]:
-        prompts = [row.prompt_ids for row in encoded]
+        prompts, sources = [row.prompt_ids for row in encoded], [row.input for row in rows]
         # Which label is best is asked here, not how probable it is.
-        answers = answering(model, prompts, batch_size=settings.batch_size, tolerance=math.inf, advance=advance)
+        answers = answering(
+            model, prompts, sources=sources, batch_size=settings.batch_size, tolerance=math.inf, advance=advance
+        )  # fmt: skip
         return {
             "loss": answer_loss(model, encoded, advance=advance),
             **point_metrics(plan.task, rows, answers, plan.metric),
@@ -276,7 +282,9 @@ def _train(
     answering = Answering.of(plan.task, template, plan.constraint, plan.max_new_tokens)
     if obstacle := answering.obstacle(trained, max(map(len, plan.encoded)) + plan.max_new_tokens):
         tell(say("answers are decoded freely: {obstacle}", obstacle=obstacle))
-    odd = [row for row in plan.splits.train if answering.grammar and not answering.grammar.accepts(row.answer)]
+    odd = [
+        row for row in plan.splits.train if answering.grammar and not answering.grammar.accepts(row.answer, row.input)
+    ]
     if odd:
         tell(
             say(

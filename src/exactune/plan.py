@@ -167,7 +167,12 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
         notes=(*notes, *filter(None, [turn_note(splits.train)]), *_trained_general(loaded, splits)),
         splits=splits,
         task=task,
-        constraint=choose_constraint(task, [row.answer for row in splits.train], config.constrain),
+        constraint=choose_constraint(
+            task,
+            [row.answer for row in splits.train],
+            config.constrain,
+            copied_from=[row.input for row in splits.train] if config.task.copy_spans else None,
+        ),
         recipe=recipe,
         findings=tuple(findings),
         encoded=tuple(turn for row in (*splits.train, *splits.mix) for turn in ids[row.id]),
@@ -314,7 +319,7 @@ def _pinned(resolved: Resolved, folder: Path, run: Run, base: Base, task: Task) 
         "model": base.name,
         "model_revision": base.revision,
         "data": config.data.model_copy(update=data),
-        "task": TaskConfig.model_validate(task.config()),
+        "task": TaskConfig.model_validate({**task.config(), "copy_spans": config.task.copy_spans}),
         "output_dir": str(run.path),
         "evaluate": config.evaluate.model_copy(
             update={"general": [move(path, "general") for path in config.evaluate.general]}

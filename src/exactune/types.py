@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,6 +19,7 @@ __all__ = [
     "Role",
     "Splits",
     "Status",
+    "input_of",
 ]
 
 JsonValue = Any
@@ -51,6 +53,11 @@ class Message:
     content: str
 
 
+def input_of(prompt: Sequence[Message]) -> str:
+    """The turns before an answer without the system message, joined by newlines."""
+    return "\n".join(message.content for message in prompt if message.role != "system")
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """The one canonical record: a prompt, its answer, and where both came from.
@@ -74,7 +81,7 @@ class Example:
     @property
     def input(self) -> str:
         """The turns before the answer without the system message, joined by newlines."""
-        return "\n".join(message.content for message in self.prompt if message.role != "system")
+        return input_of(self.prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,8 @@ class Generation:
             of those it leaves a choice for, among the tokens that it allows.
         tokens: How many tokens were generated.
         forced: How many of them a grammar left no choice for.
+        ids: The tokens, four bytes each.
+        logprobs: Of each of them, NaN where there was no choice (nats, float32).
     """
 
     text: str
@@ -140,6 +149,8 @@ class Generation:
     logprob: float
     tokens: int = field(default=0)
     forced: int = field(default=0)
+    ids: array[int] = field(default_factory=lambda: array("I"), repr=False)
+    logprobs: array[float] = field(default_factory=lambda: array("f"), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,18 @@ def predict(
     file: Annotated[str, typer.Argument(help="A data file, or - for standard input.", metavar="FILE")] = "-",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write here.", metavar="FILE")] = None,
     batch_size: Annotated[int, typer.Option(help="Rows answered together.", min=1)] = 32,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(help="Give no prediction (null) where the confidence is below this.", min=0, max=1, metavar="P"),
+    ] = None,
 ) -> None:
     """Answer new rows; one JSON line per row."""
     with held():
         from exactune.apply import predict as run_predict
 
     with _target(output) as target:
-        for row in run_predict(run, "-" if file == "-" else Path(file), batch_size=batch_size):
+        rows = "-" if file == "-" else Path(file)
+        for row in run_predict(run, rows, batch_size=batch_size, abstain_below=abstain_below):
             target.write(json.dumps(row, ensure_ascii=False) + "\n")
             target.flush()
 

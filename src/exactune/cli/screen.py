@@ -23,6 +23,9 @@ from exactune.rules import Finding
 
 __all__ = ["TrainingScreen", "fail", "out", "print_json", "show_comparison", "show_metrics"]
 
+SHOWN = (0.95, 0.9, 0.8, 0.5)
+"""Shares of the rows for which a threshold of confidence is said."""
+
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -63,6 +66,8 @@ def show_metrics(document: Mapping[str, Any]) -> None:
     if bad:
         listed = join(", ", (f"{count} {name}" for name, count in bad.items()))
         out.print(said("not usable: {statuses}", statuses=listed))
+    if "calibration" in document:
+        _show_calibration(document["calibration"])
     for line in in_words(document["general"]) if "general" in document else ():
         out.print(said("general {line}", line=line), markup=False)
 
@@ -105,6 +110,36 @@ def show_comparison(document: Mapping[str, Any]) -> None:
     alone = document["only_run"], document["only_against"]
     if any(alone):
         out.print(said("left out: {here} rows of this run alone, {there} of the other", here=alone[0], there=alone[1]))
+
+
+def _show_calibration(found: Mapping[str, Any]) -> None:
+    """What confidences are worth, and where to put ``--abstain-below``."""
+    crossed, rows = found["figures"] == "cross-fitted", found["rows"]
+    how = (
+        said("each fifth of these {rows} rows scaled by the others", rows=rows)
+        if crossed
+        else said("fitted on {rows} eval rows", rows=rows)
+    )
+    out.print(
+        said(
+            "confidence: off by {before:.3f} on average as the model says it, by {after:.3f} after scaling "
+            "(temperature {temperature:.2f}; {how})",
+            before=found["before"]["ece"],
+            after=found["after"]["ece"],
+            temperature=found["temperature"],
+            how=how,
+        )
+    )
+    whole, *others = found["coverage"]
+    for share in SHOWN:
+        if point := next((one for one in others if one["coverage"] <= share), None):
+            others = [one for one in others if one["coverage"] < point["coverage"]]
+            out.print(
+                said(
+                    "answering the surest {coverage:.0%} of rows: accuracy {accuracy:.3f} instead of {all:.3f}, "
+                    "--abstain-below {threshold:.6f}", **point, all=whole["accuracy"],
+                )
+            )  # fmt: skip
 
 
 class TrainingScreen:

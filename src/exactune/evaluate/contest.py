@@ -10,7 +10,7 @@ from exactune.data.split import stratified_slice
 from exactune.errors import ConfigError, ModelError, TemplateError
 from exactune.evaluate.baselines import FITTING, LEARNT, PROMPTED, constant
 from exactune.evaluate.evaluation import Baseline
-from exactune.evaluate.prompting import base_model, choose_shots, prompted
+from exactune.evaluate.prompting import choose_shots, prompted
 from exactune.infer.artifact import Artifact
 from exactune.language import say
 from exactune.tasks import Parsed, Task
@@ -96,7 +96,7 @@ def _ask(
     settings, seed = config.evaluate, config.training.seed
     part = stratified_slice(rows, settings.rows, seed)
     try:
-        with base_model(artifact) as model:
+        with artifact.base_model() as model:
             for name in names:
                 shots: list[Example] = []
                 if name == "few_shot":

@@ -5,40 +5,16 @@ It answers under the same constraint as the fine-tuned one.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from peft import PeftModel
 
-from exactune.bases import find_base
 from exactune.data.split import stratified_slice
-from exactune.errors import ModelError
 from exactune.infer.artifact import Artifact
-from exactune.infer.model import load_base, weights_digest
-from exactune.language import say
 from exactune.tasks import Parsed
 from exactune.types import Example, Message
 
-__all__ = ["base_model", "choose_shots", "prompted"]
-
-
-@contextlib.contextmanager
-def base_model(artifact: Artifact) -> Iterator[torch.nn.Module]:
-    """What an artifact was trained over: its model without the adapter, or the base loaded beside it.
-
-    Raises:
-        ModelError: The base is gone, or its weights are others now.
-    """
-    if isinstance(artifact.model, PeftModel):
-        with artifact.model.disable_adapter():
-            yield artifact.model
-        return
-    card = artifact.card["base"]
-    base = find_base(card["name"], card.get("revision"))
-    if weights_digest(base) != {key: value for key, value in card.items() if key != "name"}:
-        raise ModelError(say("the weights of `{name}` have changed since.", name=base.name))
-    yield load_base(base)[0]
+__all__ = ["choose_shots", "prompted"]
 
 
 def choose_shots(
@@ -88,7 +64,10 @@ def prompted(
         advance: Called with the number of rows just answered.
     """
     prompts = [artifact.template.prompt_ids(_with_shots(row.prompt, shots)) for row in rows]
-    answers = artifact.answering(model, prompts, batch_size=batch_size, tolerance=torch.inf, advance=advance)
+    answers = artifact.answering(
+        model, prompts, sources=[row.input for row in rows],
+        batch_size=batch_size, tolerance=torch.inf, advance=advance,
+    )  # fmt: skip
     return {row.id: answer.parsed for row, answer in zip(rows, answers, strict=True)}
 
 

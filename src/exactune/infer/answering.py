@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from exactune.infer.answers import Answer, read_answer
 from exactune.infer.attention import obstacle_to_sharing
 from exactune.infer.engine import generate
 from exactune.infer.grammar import Grammar
-from exactune.infer.labels import TOLERANCE, LabelTrie, score_labels
+from exactune.infer.labels import TOLERANCE, LabelScores, LabelTrie, score_labels
 from exactune.language import Text, say
 from exactune.render.template import Template
 from exactune.tasks import Task
@@ -57,7 +58,7 @@ class Answering:
                 raise ModelError(
                     say("the model's tokenizer writes the labels {one!r} and {two!r} alike.", one=other, two=label)
                 )
-        grammar = Grammar(constraint["grammar"], template) if "grammar" in constraint else None
+        grammar = Grammar(constraint["grammar"], template, constraint.get("copy")) if "grammar" in constraint else None
         trie = LabelTrie.of([*by_ids]) if labels else None
         return cls(task, template, max_new_tokens, labels, trie, grammar)
 
@@ -75,6 +76,7 @@ class Answering:
         model: torch.nn.Module,
         prompts: Sequence[Sequence[int]],
         *,
+        sources: Sequence[str] | None = None,
         batch_size: int = 32,
         tolerance: float = TOLERANCE,
         advance: Callable[[int], None] = lambda _: None,
@@ -84,6 +86,8 @@ class Answering:
         Args:
             model: A causal language model; it is put into evaluation mode for the call.
             prompts: Ids of each prompt.
+            sources: What each answer may copy from, needed where the constraint says ``copy``; see
+                :attr:`~exactune.types.Example.input`.
             batch_size: Prompts answered together.
             tolerance: Of the probabilities of labels; see :func:`~exactune.infer.labels.score_labels`.
             advance: Called with the number of prompts just answered; may raise to end the work.
@@ -93,14 +97,17 @@ class Answering:
             scores = score_labels(
                 model, prompts, self.trie, batch_size=batch_size, tolerance=tolerance, advance=advance
             )
-            return [
-                Answer(
-                    self.labels[one.best], self.task.parse(self.labels[one.best]), one.probabilities[one.best], one.mass
-                )
-                for one in scores
-            ]
+            return [self._of_label(one) for one in scores]
         generations = generate(
             model, self.template, prompts,
-            max_new_tokens=self.max_new_tokens, batch_size=batch_size, grammar=self.grammar, advance=advance,
+            max_new_tokens=self.max_new_tokens, batch_size=batch_size, grammar=self.grammar, sources=sources,
+            advance=advance,
         )  # fmt: skip
-        return [read_answer(self.task, generation) for generation in generations]
+        return [read_answer(self.task, generation, self.template) for generation in generations]
+
+    def _of_label(self, scores: LabelScores) -> Answer:
+        text = self.labels[scores.best]
+        return Answer(
+            text, self.task.parse(text), scores.probabilities[scores.best], scores.mass,
+            logprob=scores.logprobs[scores.best], label_logprobs=array("f", scores.estimates),
+        )  # fmt: skip

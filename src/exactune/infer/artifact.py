@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from exactune.bases import Base, find_base
 from exactune.errors import ModelError, RunError
 from exactune.infer.answering import Answering
 from exactune.infer.answers import Answer
+from exactune.infer.calibration import Calibration
 from exactune.infer.model import load_base, weights_digest
 from exactune.language import say
 from exactune.render.parity import golden, verify
 from exactune.render.template import Template
 from exactune.rundir import read_json, write_json
 from exactune.tasks import Task, task_from_config
-from exactune.types import Example, Message
+from exactune.types import Example, Message, input_of
 
 __all__ = ["CARD", "Artifact", "load_artifact", "save_artifact"]
 
@@ -51,6 +52,22 @@ class Artifact:
     def task(self) -> Task:
         """What its answers mean."""
         return self.answering.task
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """How its confidences are scaled."""
+        return Calibration.from_card(self.card)
+
+    def calibrated(self, answers: Sequence[Answer]) -> list[Answer]:
+        """The same answers with scaled confidences."""
+        scale = self.calibration
+        return [*answers] if scale is None else [scale.apply(answer) for answer in answers]
+
+    def with_calibration(self, folder: Path, calibration: Calibration | None) -> Artifact:
+        """The same artifact with another scaling, in its folder too."""
+        card = {**self.card, "calibration": None if calibration is None else calibration.to_card()}
+        write_json(folder / CARD, card)
+        return replace(self, card=card)
 
     def prompt(self, text: str | Sequence[Mapping[str, str]]) -> tuple[Message, ...]:
         """The turns for one input: a user text gets the run's system message and user prefix; messages are taken as
@@ -88,7 +105,8 @@ class Artifact:
     ) -> list[Answer]:
         """One answer per prompt, in order."""
         ids = [self.template.prompt_ids(prompt) for prompt in prompts]
-        return self.answering(self.model, ids, batch_size=batch_size, advance=advance)
+        sources = [input_of(prompt) for prompt in prompts]
+        return self.calibrated(self.answering(self.model, ids, sources=sources, batch_size=batch_size, advance=advance))
 
     def predict(
         self, inputs: Sequence[str | Sequence[Mapping[str, str]]], *, batch_size: int = 32

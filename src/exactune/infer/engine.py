@@ -6,6 +6,8 @@ before it, so rows of a batch read different numbers of tokens at a time.
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +39,7 @@ class _Row:
         pen: Its place in a grammar.
         ids: Its answer.
         logprob: Of the tokens that were chosen.
+        logprobs: Of each of its tokens, NaN for those that were not.
         forced: How many were not.
         read: How many the model has read.
     """
@@ -46,6 +49,7 @@ class _Row:
     pen: Pen | None
     ids: list[int] = field(default_factory=list)
     logprob: float = 0.0
+    logprobs: array[float] = field(default_factory=lambda: array("f"))
     forced: int = 0
     read: int = 0
 
@@ -65,6 +69,7 @@ class _Row:
     def choose(self, token: int, logprob: float) -> None:
         self.ids.append(token)
         self.logprob += logprob
+        self.logprobs.append(logprob)
         if self.pen is not None and not self.stopped:
             self.pen.write(token)
             self.follow()
@@ -75,6 +80,7 @@ class _Row:
             forced = self.pen.forced()[: self.room - len(self.ids)]
             self.ids += forced
             self.forced += len(forced)
+            self.logprobs.extend([math.nan] * len(forced))
 
     def next(self, limit: int | None = None) -> list[int]:
         """Tokens to be read, now that they will be."""
@@ -92,6 +98,7 @@ def generate(
     max_new_tokens: int,
     batch_size: int = 32,
     grammar: Grammar | None = None,
+    sources: Sequence[str] | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[Generation]:
     """Answer every prompt greedily.
@@ -104,11 +111,14 @@ def generate(
         batch_size: Prompts answered together, longest first.
         grammar: What answers may be; ``None`` allows anything. Where it leaves no choice, a model whose attention goes
             by positions reads several tokens at a time. The answers are the same for any other, one at a time.
+        sources: What texts are copied from, one per prompt, where the grammar asks for it.
         advance: Called with the number of prompts just answered; may raise to end the work.
 
     Returns:
         One generation per prompt, in the order given.
     """
+    if grammar is not None and grammar.copy is not None and sources is None:
+        raise ValueError("the grammar copies, but there is nothing said to copy from")
     answers: list[Generation | None] = [None] * len(prompts)
     with evaluating(model):
         head = read_head(model, prompts, max_new_tokens)
@@ -116,12 +126,14 @@ def generate(
         longest = max(map(len, prompts), default=0) + max_new_tokens * batch_size
         skips = grammar is not None and may_share(model, longest)
         for batch in batches([len(prompt) for prompt in prompts], batch_size):
-            pens = [None if grammar is None else grammar.pen() for _ in batch]
+            pens = [None if grammar is None else grammar.pen(sources[index] if sources else "") for index in batch]
             rows = [_Row(max_new_tokens, template.stop_ids, pen) for pen in pens]
             _decode_batch(model, rows, [prompts[index] for index in batch], head, grammar, skips)
             for index, row in zip(batch, rows, strict=True):
                 text = template.decode(row.ids)
-                answers[index] = Generation(text, row.stopped, row.logprob, len(row.ids), row.forced)
+                answers[index] = Generation(
+                    text, row.stopped, row.logprob, len(row.ids), row.forced, array("I", row.ids), row.logprobs
+                )
             advance(len(batch))
     return [answer for answer in answers if answer is not None]
 

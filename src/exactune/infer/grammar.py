@@ -7,7 +7,8 @@ ones the tokenizer makes of the whole answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from llguidance import LLExecutor, LLMatcher
@@ -16,8 +17,12 @@ from llguidance.hf import from_tokenizer
 from exactune.errors import ModelError
 from exactune.language import say
 from exactune.render.template import Template
+from exactune.tasks.copying import copy_rule
 
 __all__ = ["Grammar", "Pen"]
+
+KEPT = 512
+"""Grammars of so many inputs are kept: training answers the same eval rows after each epoch."""
 
 PROBE = '{"a": ["é 正", 1]}'
 
@@ -31,13 +36,15 @@ class Grammar:
     Args:
         text: In llguidance's variant of Lark's syntax, as :func:`exactune.tasks.grammar.answer_grammar` writes it.
         template: Whose tokens answers are made of, and whose stop tokens end them.
+        copy: Where each input has a grammar of its own, the arguments of
+            :func:`exactune.tasks.copying.copy_rule`, which completes the text.
 
     Raises:
         ModelError: Texts cannot be followed through this tokenizer, or the grammar is no grammar.
     """
 
-    def __init__(self, text: str, template: Template) -> None:
-        self.template = template
+    def __init__(self, text: str, template: Template, copy: Mapping[str, bool] | None = None) -> None:
+        self.template, self.text, self.copy = template, text, copy
         try:
             tokenizer = from_tokenizer(template.tokenizer, eos_token=list(template.stop_ids))
             found = tokenizer.decode_str(template.answer_ids(PROBE)[:-1])
@@ -51,21 +58,31 @@ class Grammar:
                     found=found,
                 )
             )
-        self._matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_lark(text), log_level=0)
-        if self._matcher.is_error():
-            raise ModelError(say("no grammar for answers: {error}", error=self._matcher.get_error()))
+        self._tokenizer = tokenizer
+        self._matcher_of = lru_cache(KEPT)(self._made)
+        self._matcher_of("")
         self._executor = LLExecutor()
         self._words = (tokenizer.vocab_size + 31) // 32
 
-    def accepts(self, answer: str) -> bool:
-        """Whether an answer, with the tokens that training gives it, can be written and ended."""
+    def _made(self, source: str) -> LLMatcher:
+        text = self.text if self.copy is None else self.text + copy_rule(source, **self.copy)
+        matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(text), log_level=0)
+        if matcher.is_error():
+            raise ModelError(say("no grammar for answers: {error}", error=matcher.get_error()))
+        return matcher
+
+    def _matcher(self, source: str) -> LLMatcher:
+        return self._matcher_of("" if self.copy is None else source).deep_copy()
+
+    def accepts(self, answer: str, source: str = "") -> bool:
+        """Whether an answer to an input, with the tokens that training gives it, can be written and ended."""
         ids = self.template.answer_ids(answer)[:-1]
-        matcher = self._matcher.deep_copy()
+        matcher = self._matcher(source)
         return matcher.validate_tokens(ids) == len(ids) and matcher.consume_tokens(ids) and matcher.is_accepting()
 
-    def pen(self) -> Pen:
-        """A new answer, with nothing written yet."""
-        return Pen(self._matcher.deep_copy(), self.template.stop_id)
+    def pen(self, source: str = "") -> Pen:
+        """A new answer to an input, with nothing written yet."""
+        return Pen(self._matcher(source), self.template.stop_id)
 
     def restrict(self, logits: torch.Tensor, pens: Sequence[Pen | None]) -> None:
         """Take all probability from tokens that may not come next, in place.

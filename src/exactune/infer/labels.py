@@ -132,10 +132,12 @@ class LabelScores:
         logprobs: Log-probability of each label's answer, stop token included; -inf for those left unread, which
             together hold less than the tolerance of what the others do (nats).
         best: The most probable label.
+        estimates: The same, where labels left unread below a node share its probability evenly. None is above the best.
     """
 
     logprobs: tuple[float, ...]
     best: int
+    estimates: tuple[float, ...]
 
     @property
     def mass(self) -> float:
@@ -197,9 +199,10 @@ def _score(
         descent.read([[*range(1, nodes)] for _ in prompts])
     else:
         descent.go_down(tolerance)
+    logprobs = descent.label_logprobs(descent.edge_logprobs)
     return [
-        LabelScores(tuple(row), max(range(len(row)), key=row.__getitem__))
-        for row in descent.label_logprobs(descent.edge_logprobs).tolist()
+        LabelScores(tuple(row), max(range(len(row)), key=row.__getitem__), tuple(estimates))
+        for row, estimates in zip(logprobs.tolist(), descent.estimates(logprobs).tolist(), strict=True)
     ]
 
 
@@ -315,6 +318,22 @@ class _Descent:
     def label_logprobs(self, edge_logprobs: torch.Tensor) -> torch.Tensor:
         """From those of edges ``[rows, edges + 1]``, float32 ``[rows, labels]``."""
         return edge_logprobs[:, self.trie.label_edges].sum(-1)
+
+    def estimates(self, logprobs: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities of labels, float32 ``[rows, labels]``, with those left unread estimated."""
+        unread = logprobs == -math.inf
+        row, label = unread.nonzero(as_tuple=True)
+        if not len(row):
+            return logprobs
+        edges = self.trie.label_edges[label]
+        way = self.edge_logprobs[row[:, None], edges]
+        known = way > -math.inf
+        # What leaves a node is known together, so the last known edge leads to the node that was left unread.
+        last = edges.gather(1, known.long().argmin(-1, keepdim=True) - 1)[:, 0]
+        below = torch.bincount(self.trie.label_edges.flatten())[last]
+        filled = logprobs.clone()
+        filled[row, label] = way.masked_fill(~known, 0.0).sum(-1) - below.log()
+        return filled
 
 
 def _next(nodes: Sequence[int], mass: Sequence[float], best: float, total: float, tolerance: float) -> list[int]:

@@ -7,6 +7,7 @@ ids the model is given when it answers.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,6 +139,27 @@ class Template:
         end = next((index for index, token in enumerate(ids) if token in stops), len(ids))
         text = self.tokenizer.decode(ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
+
+    def offsets(self, ids: Sequence[int], text: str) -> list[tuple[int, int]]:
+        """Which characters of a generated text each of its tokens has a part in: the first, and the one after the last.
+
+        Args:
+            ids: As generated, stop token included.
+            text: What :meth:`decode` makes of them.
+        """
+        own = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        count = len(own["input_ids"])
+        if [*ids[:count]] == own["input_ids"] and set(ids[count:]) <= set(self.stop_ids):
+            return [*own["offset_mapping"], *[(len(text), len(text))] * (len(ids) - count)]
+        # Generated tokens need not be those that the tokenizer makes of their text.
+        found, start = [], 0
+        for place in range(1, len(ids) + 1):
+            before = self.decode(ids[:place])
+            end = len(os.path.commonprefix([before, text]))  # noqa: RUF071 - by characters
+            # A character of several tokens is not there before its last one.
+            found.append((start, min(end + (len(before) > end), len(text))))
+            start = end
+        return found
 
     def prompt_text(self, prompt: Sequence[Message]) -> str:
         """The rendered prompt, special tokens written out."""

@@ -10,7 +10,7 @@ from exactune.errors import ConfigError
 from exactune.language import say
 from exactune.tasks.base import Task
 from exactune.tasks.classification import ClassificationTask
-from exactune.tasks.grammar import answer_grammar
+from exactune.tasks.grammar import answer_grammar, copying_grammar
 from exactune.tasks.layout import Layout, find_layout
 from exactune.types import Status
 
@@ -18,7 +18,11 @@ __all__ = ["choose_constraint"]
 
 
 def choose_constraint(
-    task: Task, answers: Sequence[str], setting: Literal["auto", True, False]
+    task: Task,
+    answers: Sequence[str],
+    setting: Literal["auto", True, False],
+    *,
+    copied_from: Sequence[str] | None = None,
 ) -> Mapping[str, Any] | None:
     """What the answers of a run are held to.
 
@@ -26,20 +30,27 @@ def choose_constraint(
         task: The task.
         answers: Training answers as they are.
         setting: ``constrain``. ``auto`` holds classifications to their labels, and nothing else to anything.
+        copied_from: ``task.copy_spans``: the training inputs, if texts copied from them are to be nothing else.
 
     Returns:
-        ``{"labels": [answer of each label, ...]}``, ``{"grammar": text}``, or ``None``; JSON either way.
+        ``{"labels": [answer of each label, ...]}``, ``{"grammar": text}``, the same with ``"copy"`` as
+        :func:`~exactune.tasks.grammar.copying_grammar` gives it, or ``None``; JSON either way.
 
     Raises:
         ConfigError: A constraint is asked for, and there is none for this task.
     """
+    if copied_from is not None:
+        return _copying(task, answers, copied_from, setting)
     if setting is False:
         return None
     if isinstance(task, ClassificationTask):
         return {"labels": _label_answers(task, answers)}
-    if setting == "auto":
+    # Several labels of a closed set are no less a classification.
+    if setting == "auto" and not task.config().get("multi_label"):
         return None
     grammar = answer_grammar(task, answers)
+    if grammar is None and setting == "auto":
+        return None
     if grammar is None:
         raise ConfigError(
             say(
@@ -48,6 +59,28 @@ def choose_constraint(
             )
         )
     return {"grammar": grammar}
+
+
+def _copying(
+    task: Task, answers: Sequence[str], inputs: Sequence[str], setting: Literal["auto", True, False]
+) -> Mapping[str, Any]:
+    if setting is False:
+        raise ConfigError(
+            say("`task.copy_spans` holds answers to a grammar, and `constrain: false` to none. Remove one.")
+        )
+    if task.type in ("classification", "text"):
+        raise ConfigError(
+            say("`task.copy_spans`: answers of a {type} task have no fields to copy into. Remove it.", type=task.type)
+        )
+    found = copying_grammar(task, answers, inputs)
+    if found is None:
+        raise ConfigError(
+            say(
+                "`task.copy_spans`: no field of the training answers is copied from the inputs word for word, or the "
+                "schema says more than types, keys and enumerations. Remove it."
+            )
+        )
+    return found
 
 
 def _label_answers(task: ClassificationTask, answers: Sequence[str]) -> list[str]:

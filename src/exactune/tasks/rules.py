@@ -10,15 +10,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from exactune.tasks.copying import COPIED, COPY
 from exactune.tasks.layout import Layout, key_order
 from exactune.types import JsonValue
 
-__all__ = ["UnsupportedSchema", "lark"]
+__all__ = ["MAX_KEYS", "UnsupportedSchema", "lark"]
 
 SILENT = {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$schema", "$comment"}
 """Keywords of a schema that forbid nothing."""
 
-KNOWN = {"type", "enum", "const", "properties", "required", "additionalProperties", "items"}
+KNOWN = {"type", "enum", "const", "properties", "required", "additionalProperties", "items", "uniqueItems", COPIED}
 
 ENOUGH = 100
 """Where training has an optional key so often and never with an empty list or object, it may not have one: leaving the
@@ -107,6 +108,8 @@ class _Rules:
             return self.mapping(schema, own, depth, empty=not full and not schema.get("required"))
         if kind == "array":
             return self.sequence(schema, own, depth, empty=not full)
+        if kind == "string" and schema.get(COPIED):
+            return COPY if all(own) else f'{COPY} | "\\"\\""'
         return {"boolean": '"true" | "false"', "null": '"null"'}.get(kind, kind.upper())
 
     def anything(self) -> str:
@@ -122,8 +125,19 @@ class _Rules:
         seen = [item for value in lists for item in value]
         if "items" not in schema and lists and not seen:
             return '"[]"'
+        if schema.get("uniqueItems"):
+            return self.choice(schema, depth, empty)
         item = self.node(schema.get("items", True), seen, depth + 1)
         return self.enclosed("[]", f"{item} ({self.comma(depth)} {item})*", depth, empty)
+
+    def choice(self, schema: Mapping[str, Any], depth: int, empty: bool) -> str:
+        """A list of some of the values enumerated, each at most once, in any order."""
+        items = schema.get("items", {})
+        literals = dict.fromkeys(_literal(self.layout.dump(item, depth + 1)) for item in items.get("enum", []))
+        if not 0 < len(literals) <= MAX_KEYS or items.keys() - {"enum"}:
+            raise UnsupportedSchema(schema)
+        pairs = {literal: literal for literal in literals}
+        return self.enclosed("[]", self.selection(pairs, set(), False, depth), depth, empty)
 
     def mapping(
         self, schema: Mapping[str, Any], objects: Sequence[dict[str, JsonValue]], depth: int, empty: bool
