@@ -196,7 +196,7 @@ class EvaluateConfig(_Node):
     """Training rows that ``few_shot`` shows the base model, as far as ``training.max_seq_length`` has room for them."""
     general: Paths = []
     """Files on which forgetting is measured, before and after fine-tuning: plain text (``.txt``), rows of text
-    (``{"text"}``) or instruction rows; paths are as in ``data.mix``. Of each file at most 128,000 bytes of text, or 200
+    (``{"text"}``) or instruction rows; paths are as in ``data.mix``. Of each file at most 128,000 bytes of text, or 100
     rows (no more than ``evaluate.rows``), sampled by ``training.seed``."""
 
 
