@@ -36,6 +36,8 @@ SAVES = {"_save_checkpoint", "save_artifact", "replaced_dir", "sealed_dir"}
 PHASES = {"load_base": "loading", "training_step": "step", "to_html": "report"}
 """Python functions by whose calls the other phases of a run are known."""
 SETTINGS = (
+    # Each process would load scikit-learn for the others.
+    "evaluate: {baselines: [majority]}\n"
     "training: {num_epochs: 4, learning_rate: 1e-3, logging_steps: 3, save_steps: 2, early_stopping_patience: 9,\n"
     "  per_device_train_batch_size: 2, gradient_accumulation_steps: 2}\n"
 )

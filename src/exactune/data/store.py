@@ -67,6 +67,11 @@ class StoredExamples(Sequence[Example]):
         except OSError as error:
             raise _no_room(error) from error
 
+    def __del__(self) -> None:
+        # Without a place to put it there is no file.
+        if hasattr(self, "_file"):
+            self._file.close()
+
     def append(self, example: Example) -> None:
         """Add one behind the others.
 

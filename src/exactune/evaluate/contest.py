@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,9 @@ from exactune.tasks import Parsed, Task
 from exactune.types import Example
 
 __all__ = ["Contest", "enter", "wanted_baselines"]
+
+SURVEYED = 5000
+"""Most rows among which those for the base model are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ def _ask(
 ) -> None:
     """Let the base model answer a slice of the rows."""
     settings, seed = config.evaluate, config.training.seed
-    part = stratified_slice(rows, settings.rows, seed)
+    part = _slice(rows, settings.rows, seed)
     try:
         with artifact.base_model() as model:
             for name in names:
@@ -118,6 +122,14 @@ def _ask(
                 contest.baselines[name] = _looked_up(answers)
     except ModelError as error:
         contest.left_out.update({name: str(error) for name in names if name not in contest.baselines})
+
+
+def _slice(rows: Sequence[Example], most: int, seed: int) -> tuple[Example, ...]:
+    """A seeded, stratified slice; of many rows, of as many of them as are held in memory."""
+    if len(rows) > max(SURVEYED, most):
+        drawn = set(random.Random(seed).sample(range(len(rows)), max(SURVEYED, most)))
+        rows = [row for number, row in enumerate(rows) if number in drawn]
+    return stratified_slice(rows, most, seed)
 
 
 def _looked_up(answers: Mapping[str, Parsed]) -> Baseline:
