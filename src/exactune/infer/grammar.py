@@ -74,6 +74,10 @@ class Grammar:
     def _matcher(self, source: str) -> LLMatcher:
         return self._matcher_of("" if self.copy is None else source).deep_copy()
 
+    def forget(self) -> None:
+        """Make the grammar of each input anew, for measurements."""
+        self._matcher_of.cache_clear()
+
     def accepts(self, answer: str, source: str = "") -> bool:
         """Whether an answer to an input, with the tokens that training gives it, can be written and ended."""
         ids = self.template.answer_ids(answer)[:-1]

@@ -47,12 +47,11 @@ def score_parts(
     logprobs = [generation.logprobs[index] for index in free]
     parts = []
     for place in find_places(generation.text, whole_items=task.type != "json"):
-        touching = {
-            index
-            for start, stop in place.spans
-            for index in range(bisect_right(stops, start), bisect_left(starts, stop))
-        }
-        confidence = math.exp(math.fsum(logprobs[index] for index in touching))
+        total, counted = 0.0, 0
+        for start, stop in place.spans:  # from left to right, so that a token counts once
+            first, counted = max(counted, bisect_right(stops, start)), bisect_left(starts, stop)
+            total += sum(logprobs[first:counted])
+        confidence = math.exp(total)
         said = _described(place, generation.text, typed=task.type == "entities")
         parts.append({"path": write_path(place.path), **said, "confidence": round(min(confidence, 1.0), 6)})
     return tuple(parts)

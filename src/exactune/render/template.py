@@ -147,10 +147,10 @@ class Template:
             ids: As generated, stop token included.
             text: What :meth:`decode` makes of them.
         """
-        own = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        count = len(own["input_ids"])
-        if [*ids[:count]] == own["input_ids"] and set(ids[count:]) <= set(self.stop_ids):
-            return [*own["offset_mapping"], *[(len(text), len(text))] * (len(ids) - count)]
+        own = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
+        count = len(own.ids)
+        if [*ids[:count]] == own.ids and set(ids[count:]) <= set(self.stop_ids):
+            return [*own.offsets, *[(len(text), len(text))] * (len(ids) - count)]
         # Generated tokens need not be those that the tokenizer makes of their text.
         found, start = [], 0
         for place in range(1, len(ids) + 1):
