@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,11 @@ class Covered:
     coverage: float
     accuracy: float
     threshold: float
+
+    @property
+    def option(self) -> str:
+        """The threshold for the command line, rounded down: up, the last of the rows would be left out."""
+        return f"{math.floor(self.threshold * 1e4) / 1e4:g}"
 
 
 @dataclass(frozen=True, slots=True)
