@@ -5,9 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from report_runs import SENTIMENT, add_classification, add_training, base_run, figure, finish
+from report_runs import (
+    CALIBRATION,
+    GENERAL,
+    SENTIMENT,
+    add_baselines,
+    add_classification,
+    add_entities,
+    add_errors,
+    add_training,
+    base_run,
+    figure,
+    finish,
+)
 
 from exactune.rundir import Run, read_json, write_json, write_jsonl
+from exactune.tasks import ClassificationTask, EntitiesTask, JsonTask
 
 
 @pytest.fixture
@@ -18,6 +31,17 @@ def sentiment(tmp_path: Path) -> Run:
     finish(run, "macro_f1")
     add_classification(run, list(SENTIMENT), SENTIMENT)
     return run
+
+
+@pytest.fixture
+def judged(sentiment: Run) -> Run:
+    """The same with everything that an evaluation can say: errors, calibration, baselines, general ability."""
+    add_baselines(
+        sentiment, {"majority": 0.17, "linear": 0.71, "zero_shot": 0.43, "few_shot": 0.55}, "better", 0.07, None
+    )
+    write_json(sentiment.metrics, read_json(sentiment.metrics) | {"calibration": CALIBRATION, "general": GENERAL})
+    add_errors(sentiment, ClassificationTask(tuple(SENTIMENT)))
+    return sentiment
 
 
 @pytest.fixture
@@ -41,6 +65,19 @@ def intents(tmp_path: Path) -> Run:
     document = read_json(run.metrics)
     document["baselines"]["linear"] = {"accuracy": figure(0.79), "macro_f1": figure(0.78)}
     write_json(run.metrics, document)
+    add_errors(run, ClassificationTask(tuple(labels)))
+    return run
+
+
+@pytest.fixture
+def spans(tmp_path: Path) -> Run:
+    """Entities of Chinese news: missed, invented and of the wrong type."""
+    run = base_run(tmp_path / "news-entities", {"type": "entities", "entity_types": ["人名", "地名", "機構"]}, 900)
+    add_training(run, "entity_f1")
+    finish(run, "entity_f1")
+    add_entities(run, 120)
+    add_baselines(run, {"majority": 0.0, "gazetteer": 0.61, "few_shot": 0.66}, "level", 0.012, 4100)
+    add_errors(run, EntitiesTask(("人名", "地名", "機構")))
     return run
 
 
@@ -88,6 +125,7 @@ def extraction(tmp_path: Path) -> Run:
             "baselines": {"majority": {"field_f1": figure(0.5), "exact_match": figure(0.0)}},
         },
     )
+    add_errors(run, JsonTask({"type": "object"}))
     return run
 
 

@@ -10,7 +10,10 @@ from typing import Any
 
 import yaml
 
-from exactune.rundir import Run, append_jsonl, write_json, write_jsonl, write_text
+from exactune.evaluate.errors import Errors
+from exactune.rundir import Run, append_jsonl, read_json, read_jsonl, write_json, write_jsonl, write_text
+from exactune.tasks import Parsed, Task
+from exactune.types import Example, Location, Message, Status
 
 SENTIMENT = {
     "正面": ["房間乾淨，櫃檯人員很親切，下次還會再來。", "早餐選擇多，咖啡也好喝。", "出貨很快，包裝完整。"],
@@ -229,6 +232,7 @@ def add_classification(run: Run, labels: Sequence[str], inputs: dict[str, list[s
         recall, precision = matrix[at][at] / max(gold_n, 1), matrix[at][at] / max(guessed, 1)
         f1 = 2 * recall * precision / max(recall + precision, 1e-9)
         per_label[label] = {"precision": precision, "recall": recall, "f1": f1, "support": gold_n}
+        per_label[label] |= {"low": max(f1 - 0.08, 0.0), "high": min(f1 + 0.06, 1.0)}
     hits = sum(row["correct"] for row in rows) / n
     macro = sum(figures["f1"] for figures in per_label.values()) / len(labels)
     unknown = sum(row["status"] != "ok" for row in rows)
@@ -247,3 +251,87 @@ def add_classification(run: Run, labels: Sequence[str], inputs: dict[str, list[s
             },
         },
     )
+
+
+def add_errors(run: Run, task: Task) -> None:
+    """The errors of the run's predictions, as an evaluation finds them."""
+    errors, document = Errors(task), read_json(run.metrics)
+    for row in read_jsonl(run.predictions):
+        gold, given = Parsed(row["gold"], Status.OK), Parsed(row["prediction"], Status(row["status"]))
+        prompt = (Message("system", ""), Message("user", row["input"]))
+        file, _, line = row["id"].rpartition(":")
+        example = Example(row["id"], prompt, row["answer"], Location(file, int(line)), "chat")
+        errors.add(example, gold, given, task.score(gold, given))
+    write_json(run.metrics, document | {"errors": errors.document()})
+
+
+def bins(shift: float) -> dict[str, Any]:
+    """A reliability diagram whose confidence is ``shift`` too high."""
+    found = []
+    for tenth in range(3, 10):
+        sure = tenth / 10 + 0.05
+        accuracy = max(sure - shift, 0.0)
+        found.append(
+            {"low": tenth / 10, "high": tenth / 10 + 0.1, "n": 5 * tenth, "confidence": sure, "accuracy": accuracy}
+        )
+    return {"ece": shift, "bins": found}
+
+
+CALIBRATION: dict[str, Any] = {
+    "rows": 103, "method": "temperature", "temperature": 1.62, "before": bins(0.118), "after": bins(0.021),
+    "coverage": [
+        {"coverage": share / 20, "accuracy": 0.97 - 0.18 * (share / 20) ** 2, "threshold": 1 - share / 25}
+        for share in range(1, 21)
+    ],
+}  # fmt: skip
+
+GENERAL: dict[str, Any] = {
+    "before": {"general/wiki.txt": {"bits_per_byte": 0.912, "n": 400},
+               "general/chat.jsonl": {"bits_per_byte": 1.204, "exact_match": 0.31, "token_f1": 0.552, "n": 120}},
+    "after": {"general/wiki.txt": {"bits_per_byte": 0.957, "n": 400},
+              "general/chat.jsonl": {"bits_per_byte": 1.198, "exact_match": 0.27, "token_f1": 0.561, "n": 120}},
+}  # fmt: skip
+
+
+def add_baselines(run: Run, values: dict[str, float], verdict: str, difference: float, needed: int | None) -> None:
+    """Baselines of the primary metric, and the comparison with the best of them."""
+    document = read_json(run.metrics)
+    primary = document["primary"]
+    document["baselines"] = {name: {primary: figure(value), "exact_match": figure(value / 2)}
+                             for name, value in values.items()}  # fmt: skip
+    document["comparison"] = {
+        "baseline": max(values, key=lambda name: values[name]), "metric": primary, "rows": document["n"],
+        "difference": {"value": difference, "low": difference - 0.03, "high": difference + 0.03},
+        "verdict": verdict, "rows_needed": needed,
+    }  # fmt: skip
+    write_json(run.metrics, document)
+
+
+PLACES = {
+    "人名": ["陳怡君", "林志明", "王美玲"],
+    "地名": ["臺北市", "高雄港", "花蓮"],
+    "機構": ["中央氣象署", "台積電", "立法院"],
+}
+
+
+def add_entities(run: Run, n: int) -> None:
+    """Predictions that miss, invent and confuse entities, with figures of their own making."""
+    chance, kinds = random.Random(5), list(PLACES)
+    rows = []
+    for line in range(1, n + 1):
+        gold = [{"type": kind, "text": chance.choice(PLACES[kind])} for kind in kinds if chance.random() < 0.7]
+        given = [one if chance.random() < 0.85 else one | {"type": chance.choice(kinds)} for one in gold]
+        given = [one for one in given if chance.random() < 0.9]
+        given += [{"type": "地名", "text": "台灣"}] * (chance.random() < 0.1)
+        rows.append({
+            "id": f"test.jsonl:{line}", "gold": gold, "answer": str(given), "prediction": given, "status": "ok",
+            "confidence": round(chance.random(), 4), "correct": gold == given,
+            "input": "，".join(one["text"] for one in gold) + "今天的新聞。",
+        })  # fmt: skip
+    write_jsonl(run.predictions, rows)
+    per_label = {
+        kind: {"precision": 0.8, "recall": 0.7, "f1": 0.75, "support": 80, "low": 0.66, "high": 0.82} for kind in kinds
+    }
+    metrics = {"entity_f1": figure(0.672, 0.05), "exact_match": figure(0.5)}
+    document = {"split": "test", "n": n, "primary": "entity_f1", "statuses": {"ok": n}, "baselines": {}}
+    write_json(run.metrics, document | {"metrics": metrics, "per_label": per_label})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import subprocess
 import sys
+from importlib import resources
 
 import pytest
 import yaml
@@ -14,7 +17,7 @@ from report_runs import figure
 from exactune.report import write_report
 from exactune.rundir import Run, read_json, write_json, write_jsonl
 
-ALL = ["sentiment", "intents", "extraction", "interrupted"]
+ALL = ["sentiment", "judged", "intents", "spans", "extraction", "interrupted"]
 
 
 def report(run: Run) -> Element:
@@ -32,8 +35,8 @@ def any_run(request: pytest.FixtureRequest) -> Run:
 def test_a_classification_run_has_every_section(sentiment: Run) -> None:
     found = sections(report(sentiment))
     assert list(found) == [
-        "verdict", "setup", "recipe", "training", "metrics", "labels", "confusion", "answers", "mistakes", "findings",
-        "rejected", "provenance",
+        "verdict", "setup", "recipe", "training", "metrics", "baselines", "labels", "confusion", "answers", "mistakes",
+        "findings", "rejected", "predictions", "provenance",
     ]  # fmt: skip
     score = read_json(sentiment.metrics)["metrics"]["macro_f1"]
     assert "Better than the majority baseline" in found["verdict"]
@@ -96,16 +99,35 @@ def test_a_json_run_shows_fields_and_no_confusion(extraction: Run) -> None:
     assert "invalid json" in found["answers"]
 
 
-def test_many_labels_get_a_map_and_the_top_confusions(intents: Run) -> None:
+def test_many_labels_get_the_confused_ones_large_and_a_map_of_all(intents: Run) -> None:
     document = report(intents)
-    found = sections(document)
-    assert "The 12 most frequent confusions" in found["confusion"]
+    pairs = read_json(intents.metrics)["errors"]["confused"]
+    (matrix,) = [one for one in document.find("table") if one.attributes.get("class") == "matrix zoom"]
+    names = [cell.text for cell in matrix.find("th")]
+    assert "Only the 11 labels of the most frequent confusions" in sections(document)["confusion"]
+    assert names[0] == "gold ↓ \xa0 predicted →"
+    assert names[1:12] == names[14:], "the same labels down and across, then others and none"
+    assert names[12:14] == ["(others)", "(none)"]
+    assert {pairs[0]["gold"], pairs[0]["predicted"]} <= set(names)
+    places = [names.index(pairs[0][side]) for side in ("gold", "predicted")]
+    assert abs(places[0] - places[1]) == 1, "what is mistaken for each other stands side by side"
+    row = next(one for one in matrix.find("tr") if one.text.startswith(pairs[0]["gold"] + " "))
+    assert sum(int(cell.text) for cell in row.find("td")) == pairs[0]["of"]
     svg = next(one for one in document.find("svg") if one.attributes["class"] == "heat")
     hits = [rect for rect in svg.find("rect") if rect.attributes["class"] == "hit"]
     assert len(hits) == 77
     assert "card_pending → card_pending:" in svg.text
-    # 77 labels and not many bytes.
-    assert len(write_report(intents).read_bytes()) < 200_000
+    # 77 labels, 3,080 answers and not many bytes.
+    assert len(write_report(intents).read_bytes()) < 900_000
+
+
+def test_confusions_without_errors_are_still_listed(intents: Run) -> None:
+    document = read_json(intents.metrics)
+    del document["errors"]
+    write_json(intents.metrics, document)
+    found = sections(report(intents))
+    assert "The 12 most frequent confusions" in found["confusion"]
+    assert "errors" not in found
 
 
 def test_an_interrupted_run_says_how_to_go_on(interrupted: Run) -> None:
@@ -190,10 +212,26 @@ def test_a_missed_gate_is_said_and_seen(extraction: Run) -> None:
     assert "Gate accuracy ≥ 0.500: not measured" in verdict
 
 
-EVIL = "</script></style></title><img src=x onerror=alert(1)>\"'<svg/onload=alert(1)>{{7*7}}&amp;\x00\x1b[31m"
+def assert_only_our_script(document: Element) -> None:
+    """At most the rows of the table, and the script that filters them, as it lies beside the templates."""
+    ours = resources.files("exactune.report").joinpath("templates/report.js").read_text(encoding="utf-8")
+    for element in document.find("script"):
+        if element.attributes:
+            assert element.attributes == {"type": "application/json", "id": "answers-data"}
+            assert not set("<>&\u2028\u2029") & set(str(element.children[0]))
+        else:
+            assert element.children == [ours]
 
 
-def test_nothing_in_a_run_can_become_markup(sentiment: Run) -> None:
+EVIL = (
+    "</script></style></title><!--<script><img src=x onerror=alert(1)>\u2028"
+    "\"'<svg/onload=alert(1)>{{7*7}}&amp;\x00\x1b[31m"
+)
+
+
+def test_nothing_in_a_run_can_become_markup(judged: Run) -> None:
+    sentiment = judged
+
     def poison(value: object) -> object:
         if isinstance(value, dict):
             return {key: poison(item) for key, item in value.items()} | {EVIL: EVIL}
@@ -211,7 +249,7 @@ def test_nothing_in_a_run_can_become_markup(sentiment: Run) -> None:
     document = report(sentiment)
     html = sentiment.report.read_text(encoding="utf-8")
     assert not document.find("img")
-    assert not document.find("script")
+    assert_only_our_script(document)
     assert html.count("onerror") > 20, "the texts are shown"
     assert html.count("<title>") < html.count("onerror")
     assert "{{7*7}}" in html
@@ -242,19 +280,28 @@ def test_no_request_leaves_the_page(any_run: Run) -> None:
     assert not re.search(r"(https?:)?//[a-z]", html, re.IGNORECASE)
     assert "url(" not in html
     assert "@import" not in html
-    for tag in ("script", "link", "iframe", "img", "form"):
+    for tag in ("link", "iframe", "img", "form"):
         assert not document.find(tag)
+    assert_only_our_script(document)
     for anchor in document.find("a"):
         assert anchor.attributes["href"].startswith("#")
     policy = next(one for one in document.find("meta") if one.attributes.get("http-equiv"))
-    assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    allowed, *script = policy.attributes["content"].split("; script-src ")
+    assert allowed == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    scripts = [one for one in document.find("script") if not one.attributes]
+    digests = [hashlib.sha256(str(one.children[0]).encode()).digest() for one in scripts]
+    assert script == [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
 
 
 def test_the_page_is_accessible(any_run: Run) -> None:
     document = report(any_run)
     assert document.find("html")[0].attributes["lang"] == "en"
     assert [len(document.find(tag)) for tag in ("main", "nav", "h1", "footer")] == [1, 1, 1, 1]
-    elements = [one for tag in ("section", "h2", "title", "desc", "main") for one in document.find(tag)]
+    elements = [
+        one
+        for tag in ("section", "h2", "title", "desc", "main", "table", "select", "input", "th")
+        for one in document.find(tag)
+    ]
     ids = [one.attributes["id"] for one in elements if "id" in one.attributes]
     assert len(ids) == len(set(ids))
     for anchor in document.find("a"):

@@ -16,9 +16,19 @@ from typing import Literal
 from markupsafe import Markup
 
 from exactune.report.curves import Point
+from exactune.report.reliability import Bin, Reliability
 from exactune.report.scores import Band, Confusion, Estimate, Pair
 
-__all__ = ["Line", "heat_map", "interval_bar", "line_chart", "nice_ticks", "share_bar", "shorten"]
+__all__ = [
+    "Line",
+    "heat_map",
+    "interval_bar",
+    "line_chart",
+    "nice_ticks",
+    "reliability_diagram",
+    "share_bar",
+    "shorten",
+]
 
 WIDTH, HEIGHT = 480, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 40
@@ -113,6 +123,44 @@ def _drawn(line: Line, places: Sequence[tuple[str, str]]) -> Iterator[Markup]:
         yield from (_tag("circle", kind=f"dot {line.kind}", cx=across, cy=down, r=3.5) for across, down in places)
 
 
+def reliability_diagram(
+    key: str, before: Reliability | None, after: Reliability | None, title: str, description: str
+) -> Markup:
+    """Accuracy over confidence; on the diagonal, confidence is what it says. The larger a dot, the more answers.
+
+    Args:
+        key: A name that is unique in the page.
+        before: As the model gave it.
+        after: Scaled, drawn on top.
+        title: The image's name.
+        description: What is to be seen.
+    """
+    ticks = [tenth / 5 for tenth in range(6)]
+    parts = [_horizontal(one, _inside(0.0, one)[1]) for one in ticks]
+    parts += [_below(one, _inside(one, 0.0)[0]) for one in ticks]
+    (left, low), (right, high) = _inside(0.0, 0.0), _inside(1.0, 1.0)
+    parts.append(_tag("path", kind="best-line", d=f"M{left} {low}L{right} {high}"))
+    for kind, drawn in (("thin", before), ("main", after)):
+        if drawn and drawn.bins:
+            parts += _bins(kind, drawn.bins)
+    return _svg(key, title, description, parts, kind="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}")
+
+
+def _inside(x: float, y: float) -> tuple[str, str]:
+    """Where a point between 0 and 1 stands."""
+    across = LEFT + x * (WIDTH - LEFT - RIGHT)
+    down = HEIGHT - BOTTOM - y * (HEIGHT - TOP - BOTTOM)
+    return f"{across:.1f}", f"{down:.1f}"
+
+
+def _bins(kind: str, bins: Sequence[Bin]) -> Iterator[Markup]:
+    places, total = [_inside(one.confidence, one.accuracy) for one in bins], sum(one.n for one in bins)
+    yield _tag("polyline", kind=f"line {kind}", points=" ".join(map(",".join, places)))
+    for one, (across, down) in zip(bins, places, strict=True):
+        hint = _tag("title", f"{one.confidence:.3f} → {one.accuracy:.3f}: {one.n:,}")
+        yield _tag("circle", hint, kind=f"dot {kind}", cx=across, cy=down, r=f"{2 + 7 * math.sqrt(one.n / total):.1f}")
+
+
 def _percent(value: float) -> str:
     return f"{100 * min(max(value, 0.0), 1.0):.2f}%"
 
@@ -126,6 +174,7 @@ def interval_bar(
     baselines: Sequence[float] = (),
     band: Band | None = None,
     large: bool = False,
+    tone: str = "",
 ) -> Markup:
     """A figure between 0 and 1 with its interval, on a track as wide as its place.
 
@@ -140,6 +189,7 @@ def interval_bar(
         baselines: Values to mark; all but the first are dashed.
         band: What was expected.
         large: Whether it stands alone, with a scale.
+        tone: A further class, for another colour.
     """
     if not 0.0 <= estimate.value <= 1.0:
         return Markup("")
@@ -154,7 +204,7 @@ def interval_bar(
     for index, baseline in enumerate(baselines):
         parts.append(_mark("baseline other" if index else "baseline", baseline, middle, reach))
     parts.append(_tag("circle", kind="value", cx=_percent(estimate.value), cy=middle, r=radius))
-    kind = "bar large" if large else "bar"
+    kind = f"bar{' large' if large else ''}{tone and f' {tone}'}"
     return _svg(key, title, description, parts, kind=kind, width="100%", height=2 * middle)
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 
@@ -14,7 +11,7 @@ from exactune.checks import RULES
 from exactune.durable import write_text
 from exactune.language import Text, spoken
 from exactune.quotes import Piece, Quote, quotes_of, texts_at, visible
-from exactune.report.page import rendered
+from exactune.report.page import inlined, rendered
 from exactune.rules import Finding
 from exactune.types import Splits
 
@@ -78,8 +75,7 @@ def write_check_page(
         quotes = [quote for finding in group for quote in quotes_of(finding, texts, MOST)]
         places = sum(len(finding.locations) for finding in group)
         groups.append(Group(group, places, Text(why.get(code, "")), quotes))
-    script = files("exactune.report").joinpath("templates/check.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    script, digest = inlined("check.js")
     page = rendered(
         "check.html.j2", language or spoken(), summary=summary, groups=groups, notes=notes, script=script,
         digest=digest, shown=shown, near=near,

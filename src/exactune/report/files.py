@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,10 @@ import yaml
 from exactune.errors import RunError
 from exactune.rundir import Run, read_json, read_jsonl
 
-__all__ = ["RunFiles", "integer", "mapping", "mappings", "number", "sequence", "text"]
+__all__ = ["UNPRINTABLE", "RunFiles", "integer", "mapping", "mappings", "number", "sequence", "text"]
+
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""What has no place in HTML: control characters and halves of surrogate pairs, which model answers can hold."""
 
 
 @dataclass(frozen=True, slots=True)

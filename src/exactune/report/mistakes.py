@@ -10,7 +10,17 @@ from typing import Any
 
 from exactune.report.files import number, text
 
-__all__ = ["Clipped", "Difference", "Mistake", "Mistakes", "as_text", "clip", "differences", "read_mistakes"]
+__all__ = [
+    "Clipped",
+    "Difference",
+    "Mistake",
+    "Mistakes",
+    "as_text",
+    "clip",
+    "differences",
+    "read_mistake",
+    "read_mistakes",
+]
 
 MOST = 50
 """How many wrong answers a report shows; the file has them all."""
@@ -72,18 +82,19 @@ def read_mistakes(lines: Iterable[Mapping[str, Any]]) -> Mistakes:
         entry = (-1.0 if confidence is None else confidence, -wrong, line)
         (heapq.heappush if len(worst) < MOST else heapq.heappushpop)(worst, entry)
     ordered = sorted(worst, key=lambda entry: entry[:2], reverse=True)
-    return Mistakes(tuple(_mistake(line) for *_, line in ordered), wrong, rows)
+    return Mistakes(tuple(read_mistake(line) for *_, line in ordered), wrong, rows)
 
 
-def _mistake(line: Mapping[str, Any]) -> Mistake:
+def read_mistake(line: Mapping[str, Any], longest: int = LONGEST) -> Mistake:
+    """One line of ``eval/predictions.jsonl``, its texts cut at ``longest`` characters."""
     return Mistake(
         id=text(line.get("id")),
         status=text(line.get("status")),
         confidence=number(line.get("confidence")),
-        gold=clip(as_text(line.get("gold"))),
+        gold=clip(as_text(line.get("gold")), longest),
         differences=tuple(differences(line.get("gold"), line.get("prediction"))),
-        answer=clip(text(line.get("answer"))),
-        input=clip(text(line.get("input"))),
+        answer=clip(text(line.get("answer")), longest),
+        input=clip(text(line.get("input")), longest),
     )
 
 

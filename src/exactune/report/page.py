@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
 from datetime import datetime
 from functools import cache, partial
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,18 +18,32 @@ from exactune.language import count as count_of
 from exactune.language import translate, translated_template
 from exactune.report import charts
 from exactune.report.curves import Point
+from exactune.report.files import UNPRINTABLE
+from exactune.report.matrix import clustered, zoomed
 from exactune.report.mistakes import as_text, clip
 from exactune.report.view import View
 
-__all__ = ["rendered", "to_html"]
-
-UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-"""What has no place in HTML: control characters and halves of surrogate pairs, which model answers can hold."""
+__all__ = ["inlined", "rendered", "to_html"]
 
 
 def to_html(view: View, language: str) -> str:
     """The report of a view as one HTML document, in a language of :mod:`exactune.language`."""
-    return rendered("report.html.j2", language, view=view)
+    script, digest = inlined("report.js")
+    return rendered("report.html.j2", language, view=view, script=script, digest=digest)
+
+
+def inlined(name: str) -> tuple[Markup, str]:
+    """A script of the house as it stands in a page, and its SHA-256 for the content security policy, in base64."""
+    script = files("exactune.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return Markup(script), base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()  # noqa: S704 - ours
+
+
+def embedded(value: Any) -> Markup:
+    """A value as JSON that can stand in a script element: nothing in it ends the element or a line of JavaScript."""
+    written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for char in "&<>\u2028\u2029":
+        written = written.replace(char, f"\\u{ord(char):04x}")
+    return Markup(written)  # noqa: S704 - without a character that markup is made of
 
 
 def rendered(template: str, language: str, **values: object) -> str:
@@ -44,9 +62,13 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"charts": charts, "Line": charts.Line, "Point": Point, "clip": clip, "language": language}
+    environment.globals |= {"clustered": clustered, "zoomed": zoomed}
     environment.globals |= {"_": partial(phrase, language), "counted": partial(counted, language)}
     environment.filters |= {
+        "embedded": embedded,
         "figure": figure,
+        "signed": signed,
+        "points": points,
         "count": count,
         "compact": compact,
         "share": share,
@@ -73,6 +95,16 @@ def counted(language: str, number: int, noun: str) -> str:
 def figure(value: float | None) -> str:
     """A metric or loss: three decimals."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def signed(value: float) -> str:
+    """A difference of metrics: three decimals and its sign."""
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points."""
+    return f"{100 * value:.1f}"
 
 
 def share(value: float | None) -> str:

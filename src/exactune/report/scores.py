@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,12 +10,29 @@ from exactune.report.curves import primary_metric
 from exactune.report.files import integer, mapping, number, sequence, text
 from exactune.tasks import METRICS
 
-__all__ = ["Band", "Confusion", "Estimate", "Gate", "LabelScore", "Pair", "Score", "Scores", "Verdict", "read_scores"]
+__all__ = [
+    "Band",
+    "Comparison",
+    "Confusion",
+    "Contender",
+    "Estimate",
+    "Gate",
+    "LabelScore",
+    "Pair",
+    "Score",
+    "Scores",
+    "Verdict",
+    "read_scores",
+]
 
 NO_LABEL = "(none)"
 """Name of the column for answers outside the label set, and of the row for gold answers that cannot be read."""
 
+OTHERS = "(others)"
+"""Name of the column for labels that a part of a matrix leaves out."""
+
 Standing = Literal["above", "level", "below"]
+VERDICTS: Mapping[str, Standing] = {"better": "above", "level": "level", "worse": "below"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +51,10 @@ class Score:
     metric: str
     estimate: Estimate
     baselines: Mapping[str, Estimate]
+
+    def values_of(self, names: Sequence[str]) -> list[float]:
+        """What some baselines reach, of those that have this metric."""
+        return [self.baselines[name].value for name in names if name in self.baselines]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +88,17 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """The run against its best baseline, row by row; ``rows_needed`` is how many would tell the two apart."""
+
+    baseline: str
+    rows: int | None
+    difference: Estimate
+    verdict: Standing
+    rows_needed: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The primary metric against the baselines and against what was to be expected.
 
@@ -78,6 +110,7 @@ class Verdict:
         against_band: By the value alone.
         settled: Whether the whole interval lies where the value does.
         gates: The config's gates.
+        comparison: The paired comparison with the best baseline, where one was made; its word goes before intervals.
     """
 
     score: Score
@@ -86,6 +119,7 @@ class Verdict:
     against_band: Literal["above", "within", "below"] | None
     settled: bool
     gates: tuple[Gate, ...]
+    comparison: Comparison | None = None
 
     @property
     def tone(self) -> Literal["good", "fair", "poor"]:
@@ -115,6 +149,13 @@ class LabelScore:
     recall: float | None
     f1: float | None
     support: int | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """F1 with its interval."""
+        return None if self.f1 is None else Estimate(self.f1, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +195,14 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True)
+class Contender:
+    """The run (``name`` is empty) or a baseline, with all its figures."""
+
+    name: str
+    figures: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """``eval/metrics.json``; ``labels`` has the weakest first, ``statuses`` the most frequent."""
 
@@ -165,14 +214,32 @@ class Scores:
     confusion: Confusion | None
     statuses: Mapping[str, int]
 
+    @property
+    def contenders(self) -> tuple[Contender, ...]:
+        """The run and the baselines, the best by the primary metric first."""
+        names = dict.fromkeys(name for score in self.table for name in score.baselines)
+        run = Contender("", {score.metric: score.estimate for score in self.table})
+        others = (
+            Contender(name, {score.metric: score.baselines[name] for score in self.table if name in score.baselines})
+            for name in names
+        )
+        return tuple(sorted((run, *others), key=lambda one: -_primary(one.figures, self.table[0].metric)))
 
-def read_scores(document: Mapping[str, Any], expected: Mapping[str, Any], gate: Mapping[str, Any]) -> Scores:
+
+def _primary(figures: Mapping[str, Estimate], metric: str) -> float:
+    return figures[metric].value if metric in figures else -1.0
+
+
+def read_scores(
+    document: Mapping[str, Any], expected: Mapping[str, Any], gate: Mapping[str, Any], gate_on: str = "value"
+) -> Scores:
     """The scores of a run.
 
     Args:
         document: ``eval/metrics.json``.
         expected: The recipe's ``{"low", "high", "note"}``, or empty.
         gate: Metric -> value to reach.
+        gate_on: Whether the ``value`` must, or the less favourable end of its interval (``lower``).
     """
     metrics = _estimates(document.get("metrics"))
     baselines = {name: _estimates(figures) for name, figures in mapping(document.get("baselines")).items()}
@@ -184,12 +251,12 @@ def read_scores(document: Mapping[str, Any], expected: Mapping[str, Any], gate: 
         for name in sorted(metrics, key=lambda name: name != primary)
     )
     statuses = {name: count for name, value in mapping(document.get("statuses")).items() if (count := integer(value))}
-    gates = tuple(_gates(gate, metrics))
+    gates = tuple(_gates(gate, metrics, gate_on))
     return Scores(
         split=text(document.get("split")),
         rows=integer(document.get("n")),
         table=table,
-        verdict=_verdict(table[0], _band(expected), gates) if table else None,
+        verdict=_verdict(table[0], _band(expected), gates, _comparison(document, table[0])) if table else None,
         labels=_label_scores(document.get("per_label")),
         confusion=_confusion(mapping(document.get("confusion"))),
         statuses=dict(sorted(statuses.items(), key=lambda item: -item[1])),
@@ -210,20 +277,39 @@ def _band(expected: Mapping[str, Any]) -> Band | None:
     return None if low is None else Band(low, number(expected.get("high")), text(expected.get("note")))
 
 
-def _gates(gate: Mapping[str, Any], metrics: Mapping[str, Estimate]) -> Iterator[Gate]:
+def _gates(gate: Mapping[str, Any], metrics: Mapping[str, Estimate], on: str) -> Iterator[Gate]:
     for metric, value in gate.items():
         wanted = number(value)
         if wanted is not None:
-            yield Gate(metric, wanted, metrics[metric].value if metric in metrics else None)
+            reached = metrics[metric].value if metric in metrics else None
+            if on == "lower" and metric in metrics:
+                low, _, high = _ends(metrics[metric])
+                reached = high if METRICS.get(metric) == "min" else low
+            yield Gate(metric, wanted, reached)
 
 
-def _verdict(score: Score, band: Band | None, gates: tuple[Gate, ...]) -> Verdict:
+def _comparison(document: Mapping[str, Any], score: Score) -> Comparison | None:
+    """The paired comparison, if it is one by the metric that the verdict is about."""
+    found = mapping(document.get("comparison"))
+    verdict, difference = VERDICTS.get(text(found.get("verdict"))), _estimates({"": found.get("difference")}).get("")
+    if verdict is None or difference is None or found.get("metric") != score.metric:
+        return None
+    rows, needed = integer(found.get("rows")), integer(found.get("rows_needed"))
+    return Comparison(text(found.get("baseline")), rows, difference, verdict, needed)
+
+
+def _verdict(score: Score, band: Band | None, gates: tuple[Gate, ...], comparison: Comparison | None) -> Verdict:
     low, value, high = _ends(score.estimate)
     standings: dict[str, Standing] = {}
     for name, baseline in sorted(score.baselines.items(), key=lambda item: item[1].value):
         standings[name] = "above" if low > baseline.value else "below" if high < baseline.value else "level"
+    if comparison and comparison.verdict == "above":
+        # Pairs see more than intervals do, and who beats the best beats the others.
+        standings = dict.fromkeys(standings, "above")
+    elif comparison and comparison.baseline in standings:
+        standings[comparison.baseline] = comparison.verdict
     settled = _place(low, band) == _place(high, band)
-    return Verdict(score, standings, band, _place(value, band), settled, gates)
+    return Verdict(score, standings, band, _place(value, band), settled, gates, comparison)
 
 
 def _ends(estimate: Estimate) -> tuple[float, float, float]:
@@ -248,6 +334,8 @@ def _label_scores(per_label: Any) -> tuple[LabelScore, ...]:
             number(mapping(figures).get("recall")),
             number(mapping(figures).get("f1")),
             integer(mapping(figures).get("support")),
+            number(mapping(figures).get("low")),
+            number(mapping(figures).get("high")),
         )
         for label, figures in mapping(per_label).items()
     ]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from exactune.language import restored
+from exactune.report.answers import Table
 from exactune.report.curves import Curves, read_curves
+from exactune.report.faults import Examples, Faults, read_faults
 from exactune.report.files import RunFiles, integer, mapping, mappings, number, sequence, text
+from exactune.report.general import General, read_general
 from exactune.report.mistakes import Mistakes, read_mistakes
+from exactune.report.reliability import Calibration, read_calibration
 from exactune.report.scores import Scores, read_scores
 from exactune.rules import Finding, Severity, worst_first
 from exactune.rundir import Run
@@ -92,6 +96,8 @@ class View:
         splits: Rows by split; empty splits are left out.
         tokens: Means and maximum of tokens per row.
         checkpoint: Name of the newest checkpoint; empty without one.
+        examples: The rows that ``faults`` quotes.
+        table: The scored rows.
     """
 
     name: str
@@ -110,7 +116,12 @@ class View:
     checkpoint: str
     curves: Curves | None
     scores: Scores | None
+    calibration: Calibration | None
+    faults: Faults | None
+    examples: Examples
     mistakes: Mistakes
+    table: Table
+    general: tuple[General, ...]
     environment: Environment
 
 
@@ -123,12 +134,16 @@ def read_view(run: Run) -> View:
     metrics = mapping(files.json(run.metrics))
     training = mapping(config.get("training"))
     settings = tuple(_settings(config, mapping(recipe.get("sources"))))
-    scores = read_scores(metrics, mapping(recipe.get("expected")), mapping(config.get("gate"))) if metrics else None
+    wanted_figures = mapping(recipe.get("expected")), mapping(config.get("gate")), text(config.get("gate_on"))
+    scores = read_scores(metrics, *wanted_figures) if metrics else None
     best = mapping(files.json(run.train_metrics.with_name("best.json")))
     wanted = (text(training.get("metric_for_best")), text(metrics.get("primary")))
     curves = read_curves(files.lines(run.train_metrics), best, wanted)
     environment = _environment(mapping(files.json(run.env)))
     splits = {name: integer(mapping(split).get("rows")) for name, split in mapping(data.get("splits")).items()}
+    faults = read_faults(mapping(metrics.get("errors")))
+    examples, table = Examples(faults.quoted if faults else frozenset()), Table()
+    mistakes = read_mistakes(_seen(files.lines(run.predictions), examples, table))
     tokens = {name: number(value) for name, value in mapping(data.get("tokens")).items()}
     return View(
         name=run.path.resolve().name,
@@ -153,10 +168,23 @@ def read_view(run: Run) -> View:
         checkpoint=max((path.name for path in run.checkpoints.glob("step-*")), default=""),
         curves=curves,
         scores=scores,
-        mistakes=read_mistakes(files.lines(run.predictions)),
+        calibration=read_calibration(mapping(metrics.get("calibration"))),
+        faults=faults,
+        examples=examples,
+        mistakes=mistakes,
+        table=table,
+        general=read_general(mapping(metrics.get("general"))),
         environment=environment,
         broken=tuple(files.broken),
     )
+
+
+def _seen(lines: Iterable[Mapping[str, Any]], *others: Examples | Table) -> Iterator[Mapping[str, Any]]:
+    """The lines, shown to others on their way: the file is gone through once."""
+    for line in lines:
+        for other in others:
+            other.add(line)
+        yield line
 
 
 def _is_training(setting: Setting) -> bool:
