@@ -32,6 +32,7 @@ def test_totals_are_sums() -> None:
         ("gold", "PER"): 4,
         ("both", "PER"): 2,
         ("predicted", "PER"): 2,
+        ("partial",): 2,
         ("n",): 2,
         ("exact_match",): 0,
         ("valid_json",): 2,

@@ -32,8 +32,10 @@ def test_every_way_of_writing_means_the_same(text: str) -> None:
     assert aggregate(('{"PER": ["Ann"], "LOC": ["Rome"]}', text)) == {
         "entity_f1": 1,
         "entity_macro_f1": 1,
+        "entity_partial_f1": 1,
         "exact_match": 1,
         "valid_json": 1,
+        "invented_spans": 0,
     }
 
 
@@ -64,7 +66,14 @@ def test_f1_by_hand() -> None:
     given = '{"PER": ["Ann", "Rome"], "LOC": ["Rome"], "ORG": ["UN"]}'
     # 4 right, 4 given, both: Ann once, Rome as LOC. PER 2/5, LOC 1, ORG (unknown, given) 0.
     assert aggregate((gold, given)) == pytest.approx(
-        {"entity_f1": 2 * 2 / 8, "entity_macro_f1": (2 / 5 + 1 + 0) / 3, "exact_match": 0, "valid_json": 1}
+        {
+            "entity_f1": 2 * 2 / 8,
+            "entity_macro_f1": (2 / 5 + 1 + 0) / 3,
+            "entity_partial_f1": 2 * 2 / 8,
+            "exact_match": 0,
+            "valid_json": 1,
+            "invented_spans": 0,
+        }
     )
     counts = TASK.score(TASK.parse(gold), TASK.parse(given)).counts
     assert list(TASK.per_label(counts)) == ["PER", "LOC", "ORG"]

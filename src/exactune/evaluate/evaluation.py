@@ -64,7 +64,7 @@ def evaluate_answers(
 
 def _score(task: Task, example: Example, answer: Answer) -> tuple[dict[str, Any], Score]:
     gold = task.parse(example.answer)
-    score = task.score(gold, answer.parsed)
+    score = task.score(gold, answer.parsed, example.input)
     prediction = {
         "id": example.id,
         "gold": gold.value,
@@ -78,7 +78,8 @@ def _score(task: Task, example: Example, answer: Answer) -> tuple[dict[str, Any]
 def score_texts(task: Task, examples: Sequence[Example], texts: Sequence[str]) -> list[Score]:
     """Scores of answer texts that ended by themselves."""
     return [
-        task.score(task.parse(example.answer), task.parse(text)) for example, text in zip(examples, texts, strict=True)
+        task.score(task.parse(example.answer), task.parse(text), example.input)
+        for example, text in zip(examples, texts, strict=True)
     ]
 
 
