@@ -131,8 +131,10 @@ def calibrate(run: Run, artifact: Artifact, config: Config, rows: Sequence[Examp
     """Scale the artifact's confidences by its answers to the eval rows, on disk too; those answers, scaled."""
     confidences, task, answers = Confidences(), artifact.task, []
     for part, found in _answered(artifact, config, rows):
-        correct = [task.score(task.parse(row.answer), one.parsed).correct for row, one in zip(part, found, strict=True)]
-        confidences.add(found, correct)
+        scores = [
+            task.score(task.parse(row.answer), one.parsed, row.input) for row, one in zip(part, found, strict=True)
+        ]
+        confidences.add(found, [score.correct for score in scores])
         answers += found
     artifact = artifact.with_calibration(run.artifact, confidences.fit())
     return artifact, artifact.calibrated(answers)

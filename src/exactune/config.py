@@ -97,19 +97,25 @@ class DataConfig(_Node):
 class TaskConfig(_Node):
     """What a right answer is."""
 
-    type: Literal["auto", "classification", "json", "entities", "text"] = "auto"
+    type: Literal["auto", "classification", "json", "entities", "relations", "text"] = "auto"
     """``auto`` looks at the training answers and says what it took them for."""
     labels: list[str] | None = None
     """``classification``: the labels allowed; by default those of the training rows."""
     field: str | None = None
     """``classification``: the key under which a JSON answer holds its label."""
+    multi_label: bool | None = None
+    """``classification``: whether an answer is a JSON list of labels, any number of them, instead of one label; by
+    default as the training rows are."""
     json_schema: dict[str, Any] | None = Field(None, alias="schema")
     """``json``: the JSON schema of an answer; by default inferred from the training rows."""
     entity_types: list[str] | None = None
-    """``entities``: the types allowed; by default those of the training rows."""
+    """``entities`` and ``relations``: the types allowed; by default those of the training rows."""
+    relation_types: list[str] | None = None
+    """``relations``: the relations allowed; by default those of the training rows."""
     copy_spans: bool = False
-    """``json`` and ``entities``: texts that training answers copy from their inputs, such as spans, can be nothing but
-    pieces of the row's input. Holds answers to a grammar, as ``constrain: true`` does, one for each row."""
+    """``json``, ``entities`` and ``relations``: texts that training answers copy from their inputs, such as spans, can
+    be nothing but pieces of the row's input. Holds answers to a grammar, as ``constrain: true`` does, one for each
+    row."""
 
 
 class CheckConfig(_Node):

@@ -196,6 +196,14 @@ def test_a_label_outside_the_set_is_found_in_every_split() -> None:
     assert (finding.locations, finding.evidence) == ((Location("test", 1),), {"labels": {"c": 1}})
 
 
+def test_a_label_of_a_list_outside_the_set() -> None:
+    rows = [(str(n), json.dumps(["a", "b"][n % 2 :])) for n in range(20)]
+    (finding,) = found_by("D304", declared(rows, [("x", '["b", "c"]'), ("y", "[]")], labels=["a", "b"]))
+    assert (finding.locations, finding.evidence) == ((Location("test", 1),), {"labels": {"c": 1}})
+    (rare,) = found_by("D703", declared(rows, labels=["a", "b", "d"]))
+    assert [one["name"] for one in rare.evidence["labels"]] == ["d"]
+
+
 def test_rows_that_have_none_of_the_labels_are_all_found() -> None:
     (finding,) = found_by("D304", declared(labelled(20), labels=["yes", "no"]))
     assert len(finding.locations) == 20

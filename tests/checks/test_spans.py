@@ -106,6 +106,11 @@ def test_types_that_only_eval_has_and_relations() -> None:
     assert only("D406", JOINT, 3, slip).evidence["meant"] == {"live_in": "lives_in"}
 
 
+def test_declared_relations_are_the_set() -> None:
+    (finding,) = found(declared(JOINT, relation_types=["works_for"])).values()
+    assert (finding.code, finding.evidence["types"]) == ("D406", {"lives_in": finding.evidence["rows"]})
+
+
 def test_declared_types_are_the_set() -> None:
     (finding,) = found(declared(ENTITIES, entity_types=["PERSON"])).values()
     lines = [n + 1 for n in range(40) if "CITY" in entities(n)]

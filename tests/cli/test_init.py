@@ -41,6 +41,18 @@ SHAPES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
         jsonl(text_rows(lambda number: [{"text": found[0], "type": kind} for kind, found in spans(number).items()])),
         "entities",
     ),
+    "relations": (
+        jsonl(text_rows(lambda n: {"relations": [{"head": f"Ann{n}", "type": "lives_in", "tail": "Paris"}]})),
+        "relations",
+    ),
+    "joint": (
+        jsonl(text_rows(lambda n: {
+            "entities": [{"text": f"Ann{n}", "type": "PER"}, {"text": "Paris", "type": "LOC"}],
+            "relations": [{"head": f"Ann{n}", "type": ("lives_in", "was_in")[n % 2], "tail": "Paris"}],
+        })),
+        "relations",
+    ),
+    "label lists": (jsonl(text_rows(lambda n: ["red", "green", "blue"][n % 3 : n % 5])), "classification"),
     "nested": (
         lambda folder: splits(folder / "a b" / "c's", "train.jsonl", "eval.jsonl"),
         "classification",

@@ -43,6 +43,7 @@ def test_totals_are_sums() -> None:
         ("gold", "PER"): 4,
         ("both", "PER"): 2,
         ("predicted", "PER"): 2,
+        ("partial",): 2,
         ("n",): 2,
         ("valid_json",): 2,
     }

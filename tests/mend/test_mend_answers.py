@@ -8,7 +8,7 @@ import pytest
 
 from exactune.mend.answers import laid_out, learn_house, mended_answer, unescaped, unfenced
 from exactune.mend.labels import label_forms
-from exactune.tasks import ClassificationTask, EntitiesTask
+from exactune.tasks import ClassificationTask, EntitiesTask, MultiLabelTask
 from exactune.tasks.layout import Layout
 
 CODES = {"D303", "D403", "D404", "D408"}
@@ -103,6 +103,13 @@ def test_labels_within_json_keep_the_rest_as_it_was() -> None:
     house = learn_house(task, ['{"label": "good"}'] * 9 + ['{"label":"Good"}'])
     (change,) = mended_answer('{"label":"Good"}', house, {"D303"})
     assert (change.code, change.after) == ("D303", '{"label":"good"}')
+
+
+@pytest.mark.parametrize("form", ["%s", '{"about": %s}'])
+def test_labels_of_a_list(form: str) -> None:
+    task = MultiLabelTask(("food", "Food", "price"), None if form == "%s" else "about")
+    odd = form % '["Food", "price", "food"]'
+    assert after(odd, learn_house(task, [form % '["food"]'] * 9 + [odd])) == form % '["food", "price"]'
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from exactune.config import TaskConfig
 from exactune.errors import ConfigError
-from exactune.tasks import ClassificationTask, TextTask, infer_task
+from exactune.tasks import ClassificationTask, MultiLabelTask, TextTask, infer_task
 from exactune.tasks.constraint import choose_constraint
 
 
@@ -44,6 +44,12 @@ def test_json_answers_are_held_to_a_grammar_only_on_request() -> None:
     assert choose_constraint(task, answers, "auto") is None
     assert choose_constraint(task, answers, False) is None
     assert "grammar" in (choose_constraint(task, answers, True) or {})
+
+
+def test_lists_of_labels_are_not_held_to_single_ones() -> None:
+    task = MultiLabelTask(("a", "b"))
+    assert choose_constraint(task, ['["a"]', '["a", "b"]'], "auto") is None
+    assert "labels" not in (choose_constraint(MultiLabelTask(("a",), "x"), ['{"x": ["a"]}'], False) or {})
 
 
 def test_texts_cannot_be_held_to_anything() -> None:

@@ -3,18 +3,25 @@
 import json
 import random
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
+from shaken import public
 
 from exactune.config import TaskConfig
 from exactune.errors import ConfigError
-from exactune.tasks import ClassificationTask, EntitiesTask, Task, infer_task, task_from_config
+from exactune.tasks import (
+    ClassificationTask,
+    EntitiesTask,
+    MultiLabelTask,
+    RelationsTask,
+    Task,
+    infer_task,
+    task_from_config,
+)
 from exactune.tasks.schema import infer_schema
 from exactune.types import Example, Location, Message, Status
 
-DATA = Path(__file__).parents[2] / "../shared/data"
 WORDS = [f"word{number}" for number in range(200)]
 
 
@@ -33,19 +40,6 @@ def labelled(count: int, labels: Sequence[str], form: str = "%s") -> list[tuple[
     return [(f"text {number}", form % labels[number % len(labels)]) for number in range(count)]
 
 
-def public(name: str, split: str) -> list[tuple[str, str]]:
-    path = DATA / name / f"{split}.jsonl"
-    if not path.is_file():
-        pytest.skip(f"the development data set {name} is not here")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [
-        (row["messages"][-2]["content"], row["messages"][-1]["content"])
-        if "messages" in row
-        else (row["input"], row["output"])
-        for row in rows
-    ]
-
-
 @pytest.mark.parametrize("rows", [300, None], ids=["first", "all"])
 @pytest.mark.parametrize(
     ("name", "kind"),
@@ -55,8 +49,8 @@ def public(name: str, split: str) -> list[tuple[str, str]]:
         ("snips", "json"),
         ("twlaw", "json"),
         ("cluener", "entities"),
-        ("conll04", "json"),
-        ("finre", "json"),
+        ("conll04", "relations"),
+        ("finre", "relations"),
         ("drcd", "json"),
         ("replay_alpaca_en", "text"),
         ("replay_alpaca_zh_tw", "text"),
@@ -155,11 +149,13 @@ def test_lists_not_copied_from_the_input_are_no_entities() -> None:
     "answer",
     [
         {"answers": ["{0}"]},
-        {"relations": [{"subject": "{0}", "relation": "r", "object": "x"}]},
         {"names": ["{0}"], "places": ["{0}"]},
         {"intent": "go", "slots": {"to": ["{0}"]}},
         {"items": [{"text": "{0}", "type": "t", "price": 3}]},
-        [{"head": "{0}", "type": "r", "tail": "x"}],
+        {"mood": "good", "relations": [{"subject": "{0}", "relation": "r", "object": "x"}]},
+        [{"head": "{0}", "type": "r", "tail": "x", "since": 1999}],
+        {"head": "{0}", "type": "r", "tail": "x"},
+        [{"head": "{0}", "type": "{0}", "tail": "x"}],
     ],
     ids=str,
 )
@@ -187,6 +183,56 @@ def test_a_complete_block_needs_no_rows() -> None:
     assert infer([], schema={}).type == "json"
 
 
+def test_an_entity_type_alone_leaves_the_answers_to_decide() -> None:
+    assert infer(entity_rows("items"), entity_types=["PER", "LOC"]).type == "entities"
+    assert infer(joint_rows(), entity_types=["PER", "LOC"]).type == "relations"
+    assert infer(joint_rows(), relation_types=["lives_in", "x"]).config()["relation_types"] == ["lives_in", "x"]
+    assert infer([], entity_types=["PER"]) == EntitiesTask(("PER",))
+    assert infer([], relation_types=["r"], entity_types=["PER"]) == RelationsTask(("r",), ("PER",))
+
+
+def joint_rows(entities: bool = True) -> list[tuple[str, str]]:
+    rows = []
+    for number in range(20):
+        ann, rome = f"Ann{number}", f"Rome{number}"
+        found: dict[str, object] = {
+            "relations": [{"head": ann, "type": "lives_in", "tail": rome}] if number % 3 else [],
+        }
+        items = [{"text": ann, "type": "PER"}, {"text": rome, "type": "LOC"}]
+        rows.append((f"{ann} is in {rome}", json.dumps({"entities": items, **found} if entities else found)))
+    return rows
+
+
+def test_relations_alone_and_beside_entities() -> None:
+    assert infer(joint_rows()) == RelationsTask(("lives_in",), ("PER", "LOC"))
+    assert infer(joint_rows(entities=False)) == RelationsTask(("lives_in",))
+    lists = [(text, json.dumps(json.loads(answer)["relations"])) for text, answer in joint_rows()]
+    assert infer(lists) == RelationsTask(("lives_in",))
+
+
+ASPECTS = ("food", "price", "service")
+
+
+def label_lists(form: str = "%s", count: int = 30) -> list[tuple[str, str]]:
+    lists = [[ASPECTS[place] for place in range(3) if number >> place & 1] for number in range(count)]
+    return [(f"text {number}", form % json.dumps(labels)) for number, labels in enumerate(lists)]
+
+
+def test_lists_of_labels() -> None:
+    assert infer(label_lists()) == MultiLabelTask(ASPECTS)
+    assert infer(label_lists('{"aspects": %s}')) == MultiLabelTask(ASPECTS, "aspects")
+    assert infer(label_lists(count=4)).type == "json"
+    assert infer(label_lists(count=4), type="classification") == MultiLabelTask(ASPECTS[:2])
+    assert infer(label_lists(), multi_label=True, labels=[*ASPECTS, "d"]) == MultiLabelTask((*ASPECTS, "d"))
+    assert infer(label_lists('{"a": %s}', 4), field="a") == MultiLabelTask(ASPECTS[:2], "a")
+    assert infer(label_lists(), type="json").type == "json"
+
+
+def test_lists_of_words_of_the_input_are_no_labels() -> None:
+    rows = [(f"{answer} and more", answer) for _, answer in label_lists()]
+    assert infer(rows).type == "json"
+
+
 ROWS = labelled(12, ["pos", "neg"], '{"tone": "%s"}')
 
 
@@ -206,6 +252,13 @@ ROWS = labelled(12, ["pos", "neg"], '{"tone": "%s"}')
         (labelled(12, ["a"]), {"type": "json"}, "no training answer is JSON"),
         ([("x", '{"a": 1, "b": 2}')] * 9, {"type": "classification"}, "type: json"),
         ([("x", "{}")] * 9, {"type": "entities"}, "List the types"),
+        (ROWS, {"type": "relations"}, r"head, type, tail.*t:1"),
+        (joint_rows(), {"relation_types": ["x"]}, "`task.relation_types`; found: lives_in"),
+        (joint_rows(), {"type": "relations", "entity_types": ["x"]}, "`task.entity_types`; found: PER, LOC"),
+        (joint_rows(), {"type": "entities", "relation_types": ["x"]}, "belongs to `type: relations`"),
+        (label_lists(), {"multi_label": False}, "type: json"),
+        (ROWS, {"multi_label": True, "field": "tone"}, r'\{"tone": \["label", …\]\}.*t:1'),
+        (labelled(12, ["a"]), {"multi_label": True}, "a list of labels.*t:1"),
         (entity_rows("items"), {"entity_types": ["ORG"]}, "found: .*PER"),
     ],
 )

@@ -132,6 +132,77 @@ def test_field_f1_by_hand() -> None:
     )
 
 
+def test_values_swapped_between_objects_are_wrong() -> None:
+    task = JsonTask({})
+    gold = '[{"a": 1, "b": 2}, {"a": 3, "b": 4}]'
+    assert aggregate(task, (gold, '[{"b": 4, "a": 3}, {"a": 1, "b": 2}]'))["field_f1"] == 1
+    assert aggregate(task, (gold, '[{"a": 1, "b": 4}, {"a": 3, "b": 2}]'))["field_f1"] == pytest.approx(2 / 4)
+    # One object too many: all four of the right answer are found among six.
+    assert aggregate(task, (gold, gold[:-1] + ', {"a": 1, "b": 4}]'))["field_f1"] == pytest.approx(2 * 4 / 10)
+    nested = '{"x": [{"n": "p", "tags": ["u", "v"]}, {"n": "q", "tags": ["w"]}], "y": 1}'
+    swapped = '{"x": [{"n": "q", "tags": ["u", "v"]}, {"n": "p", "tags": ["w"]}], "y": 1}'
+    # Paired by their tags, all but the names are found.
+    score = task.score(task.parse(nested), task.parse(swapped))
+    assert task.per_label(score.counts)["x"]["f1"] == pytest.approx(3 / 5)
+    assert aggregate(task, ("[[1, 2], [3, 4]]", "[[1, 3], [2, 4]]"))["field_f1"] == pytest.approx(2 / 4)
+    assert aggregate(task, ("[[1, 2], [3, 4]]", "[[4, 3], [1, 2]]"))["field_f1"] == 1
+    assert aggregate(task, ('[1, {"a": 1}, []]', '[[], {"a": 1}, 1]'))["field_f1"] == 1
+
+
+WHEN = {
+    "type": "object",
+    "properties": {
+        "day": {"type": "string", "format": "date"},
+        "at": {"anyOf": [{"$ref": "#/$defs/moment"}, {"type": "null"}]},
+        "times": {"type": "array", "items": {"type": "string", "format": "time"}},
+        "note": {"type": "string"},
+        "n": {"type": "number"},
+    },
+    "additionalProperties": {"$ref": "#/$defs/moment"},
+    "$defs": {"moment": {"type": "string", "format": "date-time"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("gold", "given", "equal"),
+    [
+        ({"at": "2024-01-05T00:00:00Z"}, {"at": "2024-01-05T00:00:00+00:00"}, True),
+        ({"at": "2024-01-05T00:00:00Z"}, {"at": "2024-01-05 08:00:00.000+08:00"}, True),
+        ({"at": "2024-01-05T00:00:00Z"}, {"at": "2024-01-05t00:00z"}, True),
+        ({"at": "2024-01-05T00:00:00Z"}, {"at": "2024-01-05T00:00:00"}, False),
+        ({"at": "2024-01-05T00:00:00Z"}, {"at": "2024-01-05T00:00:01Z"}, False),
+        ({"at": "2024-01-05T00:00:00Z"}, {"at": "5 January 2024"}, False),
+        ({"at": "0001-01-01T00:00:00+08:00"}, {"at": "0001-01-01T00:00:00+08:00"}, True),
+        ({"at": "2024-02-30T00:00:00Z"}, {"at": "2024-02-30T00:00:00+00:00"}, False),
+        ({"other": "2024-01-05T00:00:00Z"}, {"other": "2024-01-05T00:00:00+00:00"}, True),
+        ({"times": ["10:00:00", "09:30Z"]}, {"times": ["10:00", "10:30:00+01:00"]}, True),
+        ({"times": ["23:30:00Z"]}, {"times": ["00:30:00+01:00"]}, True),
+        ({"day": "2024-01-05"}, {"day": "20240105"}, False),
+        ({"day": "2024-01-05"}, {"day": "2024-01-05T00:00:00"}, False),
+        ({"note": "2024-01-05T00:00:00Z"}, {"note": "2024-01-05T00:00:00+00:00"}, False),
+        ({"note": "1"}, {"note": "1.0"}, False),
+        ({"note": "1"}, {"note": 1}, False),
+        ({"n": 1}, {"n": 1.0}, True),
+        ({"n": 1}, {"n": "1"}, False),
+        ({"n": 1}, {"n": True}, False),
+    ],
+    ids=str,
+)
+def test_moments_and_numbers(gold: dict, given: dict, equal: bool) -> None:
+    task = JsonTask(WHEN)
+    values = aggregate(task, (json.dumps(gold), json.dumps(given)))
+    assert (values["exact_match"] == 1) is (values["field_f1"] == 1) is equal
+    # What is written down is what was said.
+    assert task.parse(json.dumps(given)).value == given
+
+
+def test_moments_in_a_schema_that_refers_to_itself() -> None:
+    schema = {"properties": {"child": {"$ref": "#"}, "at": {"format": "time"}}, "allOf": [{"$ref": "#/$defs/x"}]}
+    task = JsonTask({**schema, "$defs": {"x": {"patternProperties": {"^d": {"format": "date-time"}}}}})
+    gold = '{"child": {"at": "10:00", "due": "2024-01-05T00:00Z"}}'
+    assert aggregate(task, (gold, '{"child": {"at": "10:00:00", "due": "2024-01-05T01:00+01:00"}}'))["exact_match"] == 1
+
+
 def test_empty_list_is_an_answer() -> None:
     task = JsonTask(ANY)
     assert aggregate(task, ('{"who": []}', '{"who": []}'))["field_f1"] == 1

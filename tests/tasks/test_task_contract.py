@@ -30,6 +30,31 @@ CASES: list[tuple[dict, list[str]]] = [
         {"type": "entities", "entity_types": ["PER", "LOC"]},
         ["{}", '{"PER": ["Ann", "Ann"], "LOC": ["Rome"]}', '{"entities": [{"text": "Ann", "type": "PER"}]}', "[]"],
     ),
+    (
+        {"type": "classification", "labels": ["food", "price", "service"], "multi_label": True},
+        ["[]", '["food", "price"]', '["service"]'],
+    ),
+    (
+        {"type": "classification", "labels": ["食物", "價格"], "multi_label": True, "field": "面向"},
+        ['{"面向": []}', '{"面向": ["食物"]}', '{"面向":["價格","食物"]}'],
+    ),
+    (
+        {"type": "relations", "relation_types": ["r", "s"]},
+        [
+            "[]",
+            '{"relations": [{"subject": "a", "relation": "r", "object": "b"}]}',
+            '[{"head": "a", "type": "s", "tail": "a"}, {"head": "a", "type": "s", "tail": "a"}]',
+        ],
+    ),
+    (
+        {"type": "relations", "relation_types": ["r"], "entity_types": ["PER", "LOC"]},
+        [
+            '{"entities": [{"text": "a", "type": "PER"}], "relations": []}',
+            '{"entities": [{"text": "a", "type": "PER"}, {"text": "b", "type": "LOC"}], '
+            '"relations": [{"head": "a", "type": "r", "tail": "b"}]}',
+            '{"relations": [{"head": "a", "head_type": "PER", "type": "r", "tail": "b", "tail_type": "LOC"}]}',
+        ],
+    ),
     ({"type": "text"}, ["a right answer", "對", "!!!"]),
 ]
 JUNK = ["", " \n", "{", "[" * 100_000, "NaN", "[1e999]", "9" * 5000, '"\\ud800"', "null", "[[1]]", '{"a": {"a": 1}}']
@@ -41,8 +66,12 @@ tasks = pytest.mark.parametrize(
 def summed(task: Task, pairs: list[tuple[str, str]]) -> Counter:
     totals: Counter = Counter()
     for gold, predicted in pairs:
-        totals.update(task.score(task.parse(gold), task.parse(predicted)).counts)
+        totals.update(task.score(task.parse(gold), task.parse(predicted), gold).counts)
     return totals
+
+
+def best(task: Task) -> dict[str, float]:
+    return {name: float(METRICS[name] == "max") for name in task.metrics}
 
 
 def test_every_task_is_covered() -> None:
@@ -77,8 +106,8 @@ def test_right_answers_are_perfect(config: dict, answers: list[str]) -> None:
         parsed = task.parse(answer)
         assert parsed.status is Status.OK
         assert task.score(parsed, parsed).correct
-        assert set(task.aggregate(summed(task, [(answer, answer)])).values()) == {1.0}
-    assert set(task.aggregate(summed(task, [(answer, answer) for answer in answers])).values()) == {1.0}
+        assert task.aggregate(summed(task, [(answer, answer)])) == best(task)
+    assert task.aggregate(summed(task, [(answer, answer) for answer in answers])) == best(task)
 
 
 @tasks
@@ -174,6 +203,11 @@ def test_a_zero_count_is_no_count(config: dict, answers: list[str]) -> None:
         {"type": "json", "schema": {"$ref": "#"}},
         {"type": "entities"},
         {"type": "entities", "entity_types": ["PER", "PER"]},
+        {"type": "relations"},
+        {"type": "relations", "relation_types": ["r", "r"]},
+        {"type": "relations", "relation_types": ["r"], "entity_types": ["PER", "PER"]},
+        {"type": "classification", "multi_label": True},
+        {"type": "classification", "multi_label": True, "labels": ["a", "a"]},
     ],
 )
 def test_unusable_config(config: dict) -> None:

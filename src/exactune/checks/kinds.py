@@ -10,12 +10,12 @@ from typing import Any
 from rapidfuzz.distance import OSA
 
 from exactune.checks.dataset import MOSTLY, Dataset
-from exactune.checks.items import ID_KEYS, Items, has_items, read_items
 from exactune.checks.variants import same_name
 from exactune.data.words import count, excerpt, unique
 from exactune.language import Text, join, say
 from exactune.rules import Finding, Rule
 from exactune.tasks.entities import TEXT_KEYS, entity_items
+from exactune.tasks.items import ID_KEYS, Items, has_items, read_items
 from exactune.tasks.jsontext import parse_answer
 from exactune.tasks.shape import Shape
 from exactune.types import Example, JsonValue
@@ -40,9 +40,9 @@ def type_outside_set(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]
     """A type of an entity or a relation that is not one of the set.
 
     What it does:
-        With `task.entity_types`, finds entities of any other type. Without, finds types of entities and relations that
-        only eval or test rows have, and rare ones that differ from a frequent one in one character. Other ways of
-        writing a type are D303's.
+        With `task.entity_types`, finds entities of any other type, with `task.relation_types` relations. Without, finds
+        types of entities and relations that only eval or test rows have, and rare ones that differ from a frequent one
+        in one character. Other ways of writing a type are D303's.
 
     Why it matters:
         The model cannot give a type that it has never seen, and one that is misspelt in training is learned as another
@@ -52,16 +52,18 @@ def type_outside_set(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]
         train.jsonl has COMPANY 4,210 times; train.jsonl:77 has {"text": "台積電", "type": "COMPAMY"}
 
     Fix:
-        Correct the type, or add training rows that have it; if it is meant, list it in `task.entity_types`.
+        Correct the type, or add training rows that have it; if it is meant, list it in `task.entity_types` or
+        `task.relation_types`.
     """
     read = _types_of(dataset)
     if read is None:
         return
     seen = _seen(dataset, read)
-    allowed = _allowed(seen, dataset.declared.entity_types)
+    declared = {"entity": dataset.declared.entity_types, "relation": dataset.declared.relation_types}
+    allowed = _allowed(seen, declared)
     known = all(set(names) <= allowed.get(sort, set(names)) for sort, names in seen.items())
     # In another way of writing, a type is still the same unless the types are listed.
-    forms = {} if dataset.declared.entity_types else {sort: {*map(same_name, names)} for sort, names in allowed.items()}
+    forms = {sort: {*map(same_name, names)} for sort, names in allowed.items() if not declared[sort]}
     outside = [
         (row, sort, name)
         for _, rows in dataset.named_splits[known:]
@@ -124,14 +126,14 @@ def _seen(dataset: Dataset, read: Callable[[JsonValue], Iterator[Kind]]) -> dict
     return seen
 
 
-def _allowed(seen: Mapping[str, Counter[str]], declared: Iterable[str] | None) -> dict[str, set[str]]:
+def _allowed(seen: Mapping[str, Counter[str]], declared: Mapping[str, Iterable[str] | None]) -> dict[str, set[str]]:
     """The types of entities and of relations: those declared, or the training rows' where they are a set."""
     allowed = {
         sort: {name for name in names if not _is_slip(name, names)}
         for sort, names in seen.items()
         if names and len(names) <= MOST_TYPES and names.total() >= RECURRING * len(names)
     }
-    return allowed if declared is None else {**allowed, "entity": set(declared)}
+    return allowed | {sort: set(names) for sort, names in declared.items() if names is not None}
 
 
 def _is_slip(name: str, names: Counter[str]) -> bool:

@@ -15,9 +15,10 @@ from exactune.data.split import answers_recur
 from exactune.data.words import count, excerpt, unique
 from exactune.language import Text, join, say
 from exactune.rules import Finding, Rule, Severity
-from exactune.tasks import ClassificationTask
+from exactune.tasks import ClassificationTask, MultiLabelTask
 from exactune.tasks.classification import read_label
 from exactune.tasks.jsontext import parse_answer
+from exactune.tasks.multilabel import read_labels
 from exactune.types import Example, JsonValue, Location
 
 __all__ = ["label_imbalance", "label_only_in_eval", "label_outside_set"]
@@ -173,13 +174,15 @@ def _outside(dataset: Dataset) -> Iterator[tuple[Example, str]]:
     declared = dataset.declared
     if declared.labels is not None:
         task, allowed = dataset.task, set(declared.labels)
-        field = task.field if isinstance(task, ClassificationTask) else declared.field
+        several = isinstance(task, MultiLabelTask)
+        field = task.field if isinstance(task, (ClassificationTask, MultiLabelTask)) else declared.field
         # A bare answer is stripped when it is read, so the list is too.
-        allowed = allowed if field else {label.strip() for label in allowed}
+        allowed = allowed if field or several else {label.strip() for label in allowed}
         for example in examples:
-            label = read_label(example.answer, field).value
-            if label is not None and label not in allowed:
-                yield example, label
+            found = (read_labels if several else read_label)(example.answer, field).value
+            for label in () if found is None else found if several else (found,):
+                if label not in allowed:
+                    yield example, label
     elif enums := dict(_enumerations(declared.json_schema)):
         for example in examples:
             for path, value in strings(parse_answer(example.answer).value):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from exactune.tasks import ClassificationTask, EntitiesTask, JsonTask, Task
+from exactune.tasks import ClassificationTask, EntitiesTask, JsonTask, MultiLabelTask, RelationsTask, Task
 from exactune.tasks.classification import read_label
 from exactune.tasks.entities import entity_items
 from exactune.tasks.jsontext import parse_answer
+from exactune.tasks.multilabel import read_labels
 from exactune.types import Example, JsonValue, Location
 
 __all__ = ["LABEL", "TYPE", "Rows", "find_names", "strings"]
@@ -36,9 +37,9 @@ def find_names(task: Task | None, splits: Iterable[tuple[str, Sequence[Example]]
         task: What the answers are.
         splits: Name and rows of each; the first, training, decides which JSON fields hold names.
     """
-    if isinstance(task, JsonTask):
+    if isinstance(task, (JsonTask, RelationsTask)):
         return _fields(dict(splits))
-    if not isinstance(task, (ClassificationTask, EntitiesTask)):
+    if not isinstance(task, (ClassificationTask, MultiLabelTask, EntitiesTask)):
         return {}
     kind = TYPE if isinstance(task, EntitiesTask) else LABEL
     found: dict[str, dict[str, list[Location]]] = {}
@@ -50,10 +51,12 @@ def find_names(task: Task | None, splits: Iterable[tuple[str, Sequence[Example]]
     return {kind: found}
 
 
-def _named(task: ClassificationTask | EntitiesTask, answer: str) -> Iterable[str]:
-    """The label, or each type once; nothing where the answer cannot be read."""
+def _named(task: ClassificationTask | MultiLabelTask | EntitiesTask, answer: str) -> Iterable[str]:
+    """The label, or each label or type once; nothing where the answer cannot be read."""
     if isinstance(task, EntitiesTask):
         return dict.fromkeys(kind for kind, _ in entity_items(parse_answer(answer).value) or ())
+    if isinstance(task, MultiLabelTask):
+        return read_labels(answer, task.field).value or ()
     label = read_label(answer, task.field).value
     return () if label is None else (label,)
 

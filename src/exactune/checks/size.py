@@ -11,7 +11,7 @@ from exactune.data.words import count, excerpt, unique
 from exactune.language import Text, join, say
 from exactune.recipes import bands
 from exactune.rules import Finding, Rule
-from exactune.tasks import ClassificationTask, EntitiesTask
+from exactune.tasks import ClassificationTask, EntitiesTask, MultiLabelTask
 from exactune.types import Location
 
 __all__ = ["FEW", "few_rows_per_label", "too_few_rows"]
@@ -112,7 +112,7 @@ def few_rows_per_label(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Findin
 def _with_missing(dataset: Dataset, kind: str, names: Rows) -> Rows:
     """The names of training with their rows, and those that the config lists and training lacks."""
     declared: Sequence[str] = ()
-    if kind == LABEL and isinstance(dataset.task, ClassificationTask):
+    if kind == LABEL and isinstance(dataset.task, (ClassificationTask, MultiLabelTask)):
         declared = dataset.task.labels
     if kind == TYPE and isinstance(dataset.task, EntitiesTask):
         declared = dataset.task.entity_types

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from exactune.checks.dataset import MOSTLY, Dataset
-from exactune.checks.items import read_items
 from exactune.checks.nearness import Miss, explain_miss
 from exactune.data.words import count, excerpt, unique
 from exactune.language import join, say
 from exactune.rules import Finding, Rule
 from exactune.tasks.entities import OFFSET_KEYS, entity_items, unwrap
+from exactune.tasks.items import read_items
 from exactune.tasks.jsontext import parse_answer
 from exactune.tasks.shape import ENUM_REPEATS, NEARLY_ALL, Shape
 from exactune.types import Example, JsonValue

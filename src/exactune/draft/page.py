@@ -13,6 +13,7 @@ from exactune.draft.doubts import Doubt
 from exactune.draft.facts import described_files, described_findings, described_tokens, typed
 from exactune.draft.layout import block, entry, heading, listing, note
 from exactune.draft.survey import Survey
+from exactune.tasks import ClassificationTask, MultiLabelTask
 from exactune.tasks.jsontext import canonical, parse_answer
 
 __all__ = ["write_page"]
@@ -113,9 +114,15 @@ def _instruction(survey: Survey) -> str:
     rows = survey.splits.train
     if any(row.prompt[0].content.strip() or row.format not in ("text_label", "columns") for row in rows):
         return ""
+    several = isinstance(survey.task, MultiLabelTask)
     if survey.task.type == "classification" and len(survey.counts) <= LISTED:
-        return f"Answer with one of: {', '.join(survey.counts)}."
-    wanted = {"classification": "the label", "entities": "a JSON object of the entities", "json": "a JSON object"}
+        return f"Answer with {'a JSON list of any' if several else 'one'} of: {', '.join(survey.counts)}."
+    wanted = {
+        "classification": "a JSON list of labels" if several else "the label",
+        "entities": "a JSON object of the entities",
+        "relations": "a JSON object of the relations",
+        "json": "a JSON object",
+    }
     return f"Answer with {wanted.get(survey.task.type, 'the text')} only."
 
 
@@ -127,8 +134,15 @@ def _task(survey: Survey) -> Iterator[str]:
     settings = task.config()
     if settings.get("field") is not None:
         yield from entry("field", settings["field"], "key of the JSON answer that holds the label", indent="  ")
-    for key, what in (("labels", "rows"), ("entity_types", "spans")):
-        if key in settings:
+    if settings.get("multi_label"):
+        yield from entry("multi_label", True, "an answer is a list of labels, any number of them", indent="  ")
+    beside = "relation_types" in settings
+    for key, what in (("labels", "rows"), ("relation_types", "triples"), ("entity_types", "spans")):
+        if key in settings and key == "entity_types" and beside:
+            own = survey.config.task.entity_types is not None
+            why = "as set" if own else "of the ends of triples: those of the training rows"
+            yield from entry(key, settings[key], why, indent="  ", live=own)
+        elif key in settings:
             yield from _counted(survey, key, settings[key], what)
     if "schema" in settings:
         yield from _schema(survey, settings["schema"])
@@ -148,7 +162,7 @@ def _counted(survey: Survey, key: str, names: Sequence[str], what: str) -> Itera
         listed = ", ".join([*most, *more])
         yield from note(f"{len(names):,} {key.replace('_', ' ')}, those of the training rows; {what} of each: {listed}",
                         "  ", "  ")  # fmt: skip
-    if survey.task.type == "classification":
+    if isinstance(survey.task, ClassificationTask):
         label, share = survey.majority
         yield from note(f"To beat: always answering `{excerpt(label)}` is right in {share:.0%} of the rows.", "  ")
 

@@ -16,7 +16,7 @@ from exactune.errors import ModelError
 from exactune.layers import Resolved, resolve
 from exactune.recipes import Recipe, choose
 from exactune.rules import Finding, Severity
-from exactune.tasks import Task
+from exactune.tasks import MultiLabelTask, Task
 from exactune.types import Patch, Splits
 
 __all__ = ["LENGTH", "Survey", "Tokens", "look"]
@@ -94,12 +94,16 @@ class Survey:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """Training rows with each label, or spans of each type; empty for other tasks."""
+        """Training rows with each label, or spans or triples of each type; empty for other tasks."""
         values = [self.task.parse(example.answer).value for example in self.splits.train]
+        if isinstance(self.task, MultiLabelTask):
+            return _in_order(Counter(label for value in values if value is not None for label in value))
         if self.task.type == "classification":
             return _in_order(Counter(value for value in values if value is not None))
         if self.task.type == "entities":
             return Counter(item["type"] for value in values if value is not None for item in value)
+        if self.task.type == "relations":
+            return Counter(item["type"] for value in values if value is not None for item in value["relations"])
         return Counter()
 
     @property

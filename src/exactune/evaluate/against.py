@@ -105,7 +105,7 @@ def _gold(line: Mapping[str, Any]) -> Parsed:
 
 
 def _score(task: Task, line: Mapping[str, Any]) -> Score:
-    return task.score(_gold(line), Parsed(line["prediction"], Status(line["status"])))
+    return task.score(_gold(line), Parsed(line["prediction"], Status(line["status"])), line["input"])
 
 
 def _digest(line: Mapping[str, Any]) -> bytes:

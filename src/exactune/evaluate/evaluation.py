@@ -142,7 +142,7 @@ class Strata:
 
 
 def _scored(task: Task, example: Example, gold: Parsed, parsed: Parsed) -> Score:
-    return task.score(gold, parsed)
+    return task.score(gold, parsed, example.input)
 
 
 def _line(example: Example, gold: Parsed, answer: Answer, score: Score) -> dict[str, Any]:

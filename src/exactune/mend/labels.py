@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from exactune.checks.variants import same_name
-from exactune.tasks import ClassificationTask, EntitiesTask, Task
+from exactune.tasks import ClassificationTask, EntitiesTask, MultiLabelTask, Task
 from exactune.tasks.classification import read_label
 from exactune.tasks.entities import TYPE_KEYS, entity_items, unwrap
 from exactune.tasks.jsontext import parse_answer
 from exactune.tasks.layout import NUMBER, Layout, find_layout
+from exactune.tasks.multilabel import read_labels
 from exactune.types import JsonValue
 
 __all__ = ["label_forms", "relabelled"]
@@ -35,6 +36,8 @@ def _labels(task: Task | None, answer: str) -> Iterator[str]:
         # A bare label with blanks around it is a form of its own.
         label = answer if task.field is None else read_label(answer, task.field).value
         yield from [label] if isinstance(label, str) and label.strip() else []
+    elif isinstance(task, MultiLabelTask):
+        yield from read_labels(answer, task.field).value or ()
     elif isinstance(task, EntitiesTask):
         yield from (kind for kind, _ in entity_items(parse_answer(answer).value) or ())
 
@@ -53,6 +56,10 @@ def relabelled(text: str, task: Task | None, forms: Mapping[str, str], usual: La
 def _renamed(value: JsonValue, task: Task | None, form: Callable[[str], str]) -> JsonValue:
     if isinstance(task, ClassificationTask):
         return {key: form(label) for key, label in value.items()}
+    if isinstance(task, MultiLabelTask):
+        if isinstance(value, dict):
+            return {key: _renamed(labels, task, form) for key, labels in value.items()}
+        return list(dict.fromkeys(form(label) for label in value))
     inner = unwrap(value)
     renamed = _renamed_items(inner, form) if isinstance(inner, list) else _renamed_keys(inner, form)
     return renamed if inner is value else dict.fromkeys(value, renamed)

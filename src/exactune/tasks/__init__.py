@@ -15,6 +15,8 @@ from exactune.tasks.classification import ClassificationTask
 from exactune.tasks.entities import EntitiesTask
 from exactune.tasks.infer import infer_task
 from exactune.tasks.jsontask import JsonTask
+from exactune.tasks.multilabel import MultiLabelTask
+from exactune.tasks.relations import RelationsTask
 from exactune.tasks.text import TextTask
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "Counts",
     "EntitiesTask",
     "JsonTask",
+    "MultiLabelTask",
     "Parsed",
+    "RelationsTask",
     "Score",
     "Task",
     "TextTask",
@@ -37,9 +41,10 @@ TASKS: Mapping[str, type[Task]] = {
     "classification": ClassificationTask,
     "json": JsonTask,
     "entities": EntitiesTask,
+    "relations": RelationsTask,
     "text": TextTask,
 }
-"""Every task, by its ``type``."""
+"""Every task, by its ``type``; a classification with several labels per answer is a :class:`MultiLabelTask`."""
 
 
 def task_from_config(config: Mapping[str, Any]) -> Task:
@@ -53,4 +58,6 @@ def task_from_config(config: Mapping[str, Any]) -> Task:
         raise ConfigError(
             say("`task.type` is `{kind}`; a resolved task is one of {names}.", kind=kind, names=", ".join(TASKS))
         )
+    if kind == "classification" and config.get("multi_label"):
+        return MultiLabelTask.from_config(config)
     return TASKS[kind].from_config(config)

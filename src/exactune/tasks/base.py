@@ -30,6 +30,11 @@ METRICS: Mapping[str, Literal["max", "min"]] = {
     "valid_schema": "max",
     "entity_f1": "max",
     "entity_macro_f1": "max",
+    "entity_partial_f1": "max",
+    "triple_f1": "max",
+    "typed_triple_f1": "max",
+    "triple_macro_f1": "max",
+    "invented_spans": "min",
     "token_f1": "max",
     "loss": "min",
 }
@@ -94,8 +99,14 @@ class Task(Protocol):
     def parse(self, text: str) -> Parsed:
         """What a text means as an answer to this task; never raises."""
 
-    def score(self, gold: Parsed, predicted: Parsed) -> Score:
-        """Compare one answer with the right one."""
+    def score(self, gold: Parsed, predicted: Parsed, source: str | None = None) -> Score:
+        """Compare one answer with the right one.
+
+        Args:
+            gold: The right answer.
+            predicted: The answer given.
+            source: The input, for tasks whose answers are copied from it; ``None`` where it is not known.
+        """
 
     def aggregate(self, totals: Counts) -> dict[str, float]:
         """The metrics, each in [0, 1], from counts summed over examples. A count of 0 is the same as none."""

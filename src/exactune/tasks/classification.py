@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from exactune.tasks.f1 import macro_f1, micro_f1, tallies
 from exactune.tasks.jsontext import READABLE, parse_answer
 from exactune.types import Status
 
-__all__ = ["ClassificationTask", "read_label"]
+__all__ = ["ClassificationTask", "distinct_labels", "read_label"]
 
 NO_LABEL = "(none)"
 """Heading for answers outside the label set. Counts use the empty text, which no label can be."""
@@ -47,19 +47,7 @@ class ClassificationTask:
         Raises:
             ConfigError: A label is blank or stands twice, or there is none.
         """
-        if not self.labels:
-            raise ConfigError(
-                say("`task.labels` is empty. List the labels, or leave it out to take those of the rows.")
-            )
-        seen = Counter(label if self.field else label.strip() for label in self.labels)
-        for label, times in seen.items():
-            if not label.strip():
-                raise ConfigError(say("`task.labels` has a blank label. Remove it."))
-            if times > 1:
-                raise ConfigError(
-                    say("`task.labels` lists `{label}` {times} times. Keep one.", label=label, times=times)
-                )
-        object.__setattr__(self, "labels", tuple(seen))
+        object.__setattr__(self, "labels", distinct_labels(self.labels, bare=self.field is None))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -101,7 +89,7 @@ class ClassificationTask:
             return Parsed(parsed.value, Status.UNKNOWN_LABEL)
         return parsed
 
-    def score(self, gold: Parsed, predicted: Parsed) -> Score:
+    def score(self, gold: Parsed, predicted: Parsed, source: str | None = None) -> Score:
         """Counts by label, and the cell of the confusion matrix."""
         correct = gold.status is predicted.status is Status.OK and gold.value == predicted.value
         counts: Counter[tuple[str, ...]] = Counter({("n",): 1})
@@ -147,6 +135,23 @@ class ClassificationTask:
         columns = [*names, ""] if any(not (gold and given) for gold, given in cells) else names
         matrix = [[cells.get((gold, given), 0) for given in columns] for gold in rows]
         return {"labels": [name or NO_LABEL for name in columns], "matrix": matrix}
+
+
+def distinct_labels(labels: Sequence[str], *, bare: bool = False) -> tuple[str, ...]:
+    """The labels of a set; ``bare`` ones, which are whole answers, without blanks around them.
+
+    Raises:
+        ConfigError: A label is blank or stands twice, or there is none.
+    """
+    if not labels:
+        raise ConfigError(say("`task.labels` is empty. List the labels, or leave it out to take those of the rows."))
+    seen = Counter(label.strip() if bare else label for label in labels)
+    for label, times in seen.items():
+        if not label.strip():
+            raise ConfigError(say("`task.labels` has a blank label. Remove it."))
+        if times > 1:
+            raise ConfigError(say("`task.labels` lists `{label}` {times} times. Keep one.", label=label, times=times))
+    return tuple(seen)
 
 
 def read_label(text: str, field: str | None) -> Parsed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,20 +10,27 @@ from typing import Any, ClassVar
 from exactune.errors import ConfigError
 from exactune.language import Text, count, join, say
 from exactune.tasks.base import Counts, Parsed, Score, rate
-from exactune.tasks.f1 import macro_f1, micro_f1, overlap, tallies
+from exactune.tasks.f1 import Tally, macro_f1, micro_f1, tallies
 from exactune.tasks.jsontext import READABLE, parse_answer
+from exactune.tasks.spans import OFFSET_KEYS, Span, count_invented, count_partial, count_shared, span_of
 from exactune.types import JsonValue, Status
 
-__all__ = ["OFFSET_KEYS", "TEXT_KEYS", "TYPE_KEYS", "EntitiesTask", "entity_items", "unwrap"]
+__all__ = [
+    "OFFSET_KEYS",
+    "TEXT_KEYS",
+    "TYPE_KEYS",
+    "EntitiesTask",
+    "entity_items",
+    "entity_spans",
+    "mapped_spans",
+    "unwrap",
+]
 
 TEXT_KEYS = ("text", "entity", "span", "word")
 """Keys that may hold the span of an item; the first that is there does."""
 
 TYPE_KEYS = ("type", "label", "category")
 """Keys that may hold the type of an item; the first that is there does."""
-
-OFFSET_KEYS = ("start", "end")
-"""Further keys of an item that say nothing new."""
 
 SHOWN = 12
 """How many types :meth:`EntitiesTask.describe` lists."""
@@ -33,8 +40,9 @@ SHOWN = 12
 class EntitiesTask:
     """Spans with types, as ``{type: [span, …]}`` or as a list of ``{"text", "type"}`` items.
 
-    Compared by exact text and type, as multisets: neither order nor the way of writing matters. A span of an unknown
-    type is a false positive, like any other that is not in the right answer.
+    Compared by exact text and type, and by ``start`` and ``end`` where both sides have them, as multisets: neither
+    order nor the way of writing matters. A span of an unknown type or one that is not in the input is a false positive,
+    like any other that is not in the right answer.
 
     Attributes:
         entity_types: The types that the training rows know.
@@ -42,7 +50,9 @@ class EntitiesTask:
 
     type: ClassVar[str] = "entities"
     primary: ClassVar[str] = "entity_f1"
-    metrics: ClassVar[tuple[str, ...]] = ("entity_f1", "entity_macro_f1", "exact_match", "valid_json")
+    metrics: ClassVar[tuple[str, ...]] = (
+        "entity_f1", "entity_macro_f1", "entity_partial_f1", "exact_match", "valid_json", "invented_spans",
+    )  # fmt: skip
 
     entity_types: tuple[str, ...]
 
@@ -82,30 +92,57 @@ class EntitiesTask:
         return say("{task}, {types}: {listed}", task=say("entities"), types=count(len(types), "type"), listed=listed)
 
     def parse(self, text: str) -> Parsed:
-        """The entities as ``[{"type", "text"}, …]`` in the order of the answer, however they were written."""
+        """The entities as ``[{"type", "text"}, …]`` in the order of the answer, however they were written.
+
+        Items that say where they stand keep their ``start`` and ``end``.
+        """
         parsed = parse_answer(text)
         if parsed.status is not Status.OK:
             return parsed
-        items = entity_items(parsed.value)
-        if items is None:
+        spans = entity_spans(parsed.value)
+        if spans is None:
             return Parsed(None, Status.INVALID_SCHEMA)
-        return Parsed([{"type": kind, "text": span} for kind, span in items], Status.OK)
+        return Parsed([span.to_json() for span in spans], Status.OK)
 
-    def score(self, gold: Parsed, predicted: Parsed) -> Score:
-        """Counts of spans by type."""
-        right, given = _by_type(gold), _by_type(predicted)
-        correct = gold.status is predicted.status is Status.OK and right == given
-        counts = overlap(right, given)
+    def score(self, gold: Parsed, predicted: Parsed, source: str | None = None) -> Score:
+        """Counts of spans by type; of those found in part, and of those that stand nowhere."""
+        right, given = _spans(gold), _spans(predicted)
+        counts = count_shared(right, given)
+        both = sum(times for key, times in counts.items() if key[0] == "both")
+        correct = gold.status is predicted.status is Status.OK and len(right) == len(given) == both
+        # Where one side is all matched, no more can be.
+        full = both == min(len(right), len(given))
+        counts["partial",] = both if full else count_partial(right, given, source)
+        if source is not None:
+            counts["spans",] = len(given)
+            counts["invented",] = count_invented(
+                [span.text for span in given], {span.text for span in right}, source
+            )  # fmt: skip
         counts["n",] = 1
         counts["exact_match",] = int(correct)
         counts["valid_json",] = int(predicted.status in READABLE)
         return Score(correct, counts)
 
     def aggregate(self, totals: Counts) -> dict[str, float]:
-        """``entity_f1`` pools all spans; ``entity_macro_f1`` is the mean over types that occur on either side."""
+        """Pooled and by type.
+
+        ``entity_f1`` pools all spans; ``entity_macro_f1`` is the mean over types that occur on either side;
+        ``entity_partial_f1`` takes a span as found where part of it is, see
+        :func:`~exactune.tasks.spans.count_partial`. ``invented_spans`` is the share of the spans given that stand
+        neither in the input nor in the right answer.
+        """
         n, found = totals.get(("n",), 0), tallies(totals)
-        shares = {name: rate(totals.get((name,), 0), n) for name in self.metrics[2:]}
-        return {"entity_f1": micro_f1(found), "entity_macro_f1": macro_f1(found), **shares}
+        return {
+            "entity_f1": micro_f1(found),
+            "entity_macro_f1": macro_f1(found),
+            "entity_partial_f1": Tally(
+                sum(tally.gold for tally in found.values()),
+                sum(tally.predicted for tally in found.values()),
+                totals.get(("partial",), 0),
+            ).f1,
+            **{name: rate(totals.get((name,), 0), n) for name in ("exact_match", "valid_json")},
+            "invented_spans": rate(totals.get(("invented",), 0), totals.get(("spans",), 0)),
+        }
 
     def per_label(self, totals: Counts) -> dict[str, dict[str, float]]:
         """Types that occurred, in the order of ``entity_types``, then unknown ones."""
@@ -131,28 +168,37 @@ def unwrap(value: JsonValue) -> JsonValue:
 
 def entity_items(value: JsonValue) -> list[tuple[str, str]] | None:
     """``(type, span)`` pairs of a JSON answer, or ``None`` if it is not written as entities."""
+    spans = entity_spans(value)
+    return None if spans is None else [(span.type, span.text) for span in spans]
+
+
+def entity_spans(value: JsonValue) -> list[Span] | None:
+    """The entities of a JSON answer, or ``None`` if it is not written as entities."""
     value = unwrap(value)
     if isinstance(value, dict):
-        if not all(isinstance(spans, list) for spans in value.values()):
-            return None
-        pairs = [(kind, span) for kind, spans in value.items() for span in spans]
-    elif isinstance(value, list):
-        pairs = [_pair(item) for item in value]
-    else:
+        return mapped_spans(value)
+    if not isinstance(value, list):
         return None
-    return pairs if all(isinstance(kind, str) and isinstance(span, str) for kind, span in pairs) else None
+    found = [_span(item) for item in value]
+    spans = [span for span in found if span is not None]
+    return spans if len(spans) == len(found) else None
 
 
-def _pair(item: JsonValue) -> tuple[Any, Any]:
+def mapped_spans(value: Mapping[str, Any]) -> list[Span] | None:
+    """The entities of ``{type: [span, …]}``; ``None`` if it is none such."""
+    pairs = [(kind, span) for kind, spans in value.items() if isinstance(spans, list) for span in spans]
+    usual = all(isinstance(spans, list) for spans in value.values()) and all(isinstance(span, str) for _, span in pairs)
+    return [Span(kind, span) for kind, span in pairs] if usual else None
+
+
+def _span(item: JsonValue) -> Span | None:
     if not isinstance(item, dict):
-        return None, None
+        return None
     kind = next((item[key] for key in TYPE_KEYS if key in item), None)
-    return kind, next((item[key] for key in TEXT_KEYS if key in item), None)
+    text = next((item[key] for key in TEXT_KEYS if key in item), None)
+    return span_of(kind, text, item) if isinstance(kind, str) and isinstance(text, str) else None
 
 
-def _by_type(answer: Parsed) -> dict[str, Counter[str]]:
-    types: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    if answer.status is Status.OK:
-        for item in answer.value:
-            types[item["type"]][item["text"]] += 1
-    return dict(types)
+def _spans(answer: Parsed) -> list[Span]:
+    items = answer.value if answer.status is Status.OK else []
+    return [span_of(item["type"], item["text"], item) for item in items]

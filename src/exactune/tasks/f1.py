@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from exactune.tasks.base import Counts, rate
 
@@ -39,7 +40,7 @@ class Tally:
         }
 
 
-def overlap(gold: Mapping[str, Counter[str]], predicted: Mapping[str, Counter[str]]) -> Counter[tuple[str, ...]]:
+def overlap(gold: Mapping[str, Counter[Any]], predicted: Mapping[str, Counter[Any]]) -> Counter[tuple[str, ...]]:
     """Counts of one example from its items by label.
 
     Args:

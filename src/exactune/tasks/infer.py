@@ -4,39 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 
 from exactune.config import TaskConfig
 from exactune.errors import ConfigError
 from exactune.language import say
 from exactune.tasks.base import Task
 from exactune.tasks.classification import ClassificationTask, read_label
-from exactune.tasks.entities import OFFSET_KEYS, TEXT_KEYS, TYPE_KEYS, EntitiesTask, entity_items, unwrap
+from exactune.tasks.detect import are_lists, containers, detect, holds, single_field
+from exactune.tasks.entities import EntitiesTask, entity_items
 from exactune.tasks.jsontask import JsonTask
 from exactune.tasks.jsontext import parse_answer, quoted
+from exactune.tasks.multilabel import MultiLabelTask, read_labels
+from exactune.tasks.relations import RelationsTask, relation_value
 from exactune.tasks.schema import infer_schema
 from exactune.tasks.shape import nearly_all
 from exactune.tasks.text import TextTask
-from exactune.types import Example, JsonValue, Status
+from exactune.types import Example, Status
 
 __all__ = ["infer_task"]
 
-LABEL_LENGTH = 80
-"""A label is one line of at most so many characters."""
-
-RECURRING = 0.75
-"""Share of the rows whose answer has to stand in another row too, for answers to be labels."""
-
-DISTINCT = 0.4
-"""At most so many labels per row; rows written in two wordings each are still free text."""
-
-COPIED = 0.9
-"""Share of the spans that has to stand in the input word for word, for a mapping to be entities."""
-
 OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "classification": ("labels", "field"),
+    "classification": ("labels", "field", "multi_label"),
     "json": ("schema",),
     "entities": ("entity_types",),
+    "relations": ("relation_types", "entity_types"),
     "text": (),
 }
 """Task type -> the keys of a ``task`` block that belong to it; the first can stand in for training rows."""
@@ -53,108 +44,44 @@ def infer_task(config: TaskConfig, examples: Sequence[Example]) -> Task:
         ConfigError: The rows contradict the config, or there is nothing to infer from.
     """
     given = {key: value for key, value in config.model_dump(by_alias=True).items() if value is not None}
-    kind = _requested(given)
-    if not examples and (kind is None or any(key not in given for key in OPTIONS[kind][:1])):
+    kinds = _requested(given)
+    if not examples and (len(kinds) == len(OPTIONS) or any(key not in given for key in OPTIONS[kinds[0]][:1])):
         raise ConfigError(say("there are no training rows to tell the task from. Check `data.train`."))
-    return _BUILDERS[kind or _detect(examples)](config, examples)
+    found = detect(examples) if examples and len(kinds) > 1 else kinds[0]
+    return _BUILDERS[found if found in kinds else kinds[0]](config, examples)
 
 
-def _requested(given: Mapping[str, object]) -> str | None:
-    """The type that the user names, or implies by a key that only one type has."""
-    owners = {key: kind for kind, keys in OPTIONS.items() for key in keys if key in given}
+def _requested(given: Mapping[str, object]) -> Sequence[str]:
+    """The types that may be meant: the one that the user names, or those that have all the keys given."""
     named = str(given["type"])
-    kinds = list(dict.fromkeys(owners.values()))
+    keys = [key for key in dict.fromkeys(key for options in OPTIONS.values() for key in options) if key in given]
+    kinds = [kind for kind, options in OPTIONS.items() if set(keys) <= set(options)]
     if named != "auto":
-        for key, kind in owners.items():
-            if kind != named:
+        for key in keys:
+            if key not in OPTIONS[named]:
+                owner = next(kind for kind, options in OPTIONS.items() if key in options)
                 raise ConfigError(
                     say(
                         "`task.{key}` belongs to `type: {kind}`, but the type is {named}. Remove one.",
                         key=key,
-                        kind=kind,
+                        kind=owner,
                         named=named,
                     )
                 )
-        return named
-    if len(kinds) > 1:
-        raise ConfigError(
-            say("`task` has keys of several types ({names}). Keep those of one.", names=", ".join(owners))
-        )
-    return kinds[0] if kinds else None
+        return [named]
+    if not kinds:
+        raise ConfigError(say("`task` has keys of several types ({names}). Keep those of one.", names=", ".join(keys)))
+    return kinds
 
 
-def _detect(examples: Sequence[Example]) -> str:
-    values = _containers(examples)
-    if not nearly_all(len(values), len(examples)):
-        return "classification" if _are_labels([example.answer.strip() for example in examples]) else "text"
-    field = _single_field(values)
-    if field is not None and _are_labels([value[field] for value in values if _holds_label(value, field)]):
-        return "classification"
-    return "entities" if _are_entities(examples, values) else "json"
-
-
-def _containers(examples: Sequence[Example]) -> list[JsonValue]:
-    """The answers that are JSON objects or arrays; the same answer again is the same object."""
-    parse = lru_cache(10_000)(parse_answer)
-    values = (parse(example.answer).value for example in examples)
-    return [value for value in values if isinstance(value, dict | list)]
-
-
-def _are_labels(answers: Sequence[str]) -> bool:
-    """Whether answers are short and recur often enough to be labels rather than free text."""
-    rows, seen = len(answers), Counter(answers)
-    short = sum(0 < len(answer) <= LABEL_LENGTH and "\n" not in answer for answer in answers)
-    recurring = sum(count for count in seen.values() if count > 1)
-    return nearly_all(short, rows) and recurring >= RECURRING * rows and len(seen) <= max(1, DISTINCT * rows)
-
-
-def _single_field(values: Sequence[JsonValue]) -> str | None:
-    """The key of ``{key: "text"}`` if nearly all values are such objects with the same key."""
-    keys: Counter[str] = Counter(next(iter(value)) for value in values if isinstance(value, dict) and len(value) == 1)
-    for key, _ in keys.most_common(1):
-        if nearly_all(sum(_holds_label(value, key) for value in values), len(values)):
-            return key
-    return None
-
-
-def _holds_label(value: JsonValue, field: str) -> bool:
-    return isinstance(value, dict) and list(value) == [field] and isinstance(value[field], str)
-
-
-def _are_entities(examples: Sequence[Example], values: Sequence[JsonValue]) -> bool:
-    """Whether answers are items with text and type, or mappings from types to spans of the input."""
-    found = [unwrap(value) for value in values if entity_items(value) is not None]
-    if not nearly_all(len(found), len(values)):
-        return False
-    items = [item for inner in found if isinstance(inner, list) for item in inner]
-    if items:
-        known = {*TEXT_KEYS, *TYPE_KEYS, *OFFSET_KEYS}
-        return all(known.issuperset(item) for item in items)
-    # One key, or the same keys in nearly every row, is a fixed structure: its lists are fields, not types.
-    keys = Counter(frozenset(inner) for inner in found if isinstance(inner, dict) and inner)
-    fixed = any(nearly_all(times, keys.total()) for times in keys.values())
-    return len(frozenset().union(*keys)) >= 2 and not fixed and _are_copied(examples)
-
-
-def _are_copied(examples: Sequence[Example]) -> bool:
-    """Whether the spans of answers that map types to them stand in the inputs."""
-    spans = copied = 0
-    for example in examples:
-        value = parse_answer(example.answer).value
-        if not isinstance(value, dict | list) or entity_items(value) is None:
-            continue
-        inner = unwrap(value)
-        for span in (span for own in inner.values() for span in own) if isinstance(inner, dict) else ():
-            spans += 1
-            copied += span in example.input
-    return bool(spans) and copied >= COPIED * spans
-
-
-def _classification(config: TaskConfig, examples: Sequence[Example]) -> ClassificationTask:
-    field = config.field
-    rows = _containers(examples)
-    if field is None and nearly_all(len(rows), len(examples)):
-        field = _single_field(rows)
+def _classification(config: TaskConfig, examples: Sequence[Example]) -> Task:
+    field, several = config.field, config.multi_label
+    rows = containers(examples)
+    if several is None:
+        lists = [value[field] for value in rows if holds(value, field, list)] if field else rows
+        several = are_lists(lists) or (field is None and single_field(rows, list) is not None)
+    if field is None and not (several and are_lists(rows)) and nearly_all(len(rows), len(examples)):
+        field = single_field(rows, list if several else str)
         if field is None:
             raise ConfigError(
                 say(
@@ -163,18 +90,9 @@ def _classification(config: TaskConfig, examples: Sequence[Example]) -> Classifi
                     first=_first(examples),
                 )
             )
-    parsed = (read_label(example.answer, field) for example in examples)
-    found = dict.fromkeys(answer.value for answer in parsed if answer.status is Status.OK)
-    if examples and not found:
-        wanted = say("a label") if field is None else say('an object {{"{field}": "label"}}', field=field)
-        raise ConfigError(
-            say(
-                "`task` is classification, but no training answer is {wanted}{first}.",
-                wanted=wanted,
-                first=_first(examples),
-            )
-        )
-    task = ClassificationTask(tuple(found if config.labels is None else config.labels), field)
+    found = _labels_of(field, several, examples)
+    kind = MultiLabelTask if several else ClassificationTask
+    task = kind(tuple(found if config.labels is None else config.labels), field)
     if found and not set(found) & set(task.labels):
         raise ConfigError(
             say(
@@ -183,6 +101,30 @@ def _classification(config: TaskConfig, examples: Sequence[Example]) -> Classifi
             )
         )
     return task
+
+
+def _labels_of(field: str | None, several: bool, examples: Sequence[Example]) -> list[str]:
+    """The labels of the training rows in the order in which they come.
+
+    Raises:
+        ConfigError: No row has one.
+    """
+    parsed = ((read_labels if several else read_label)(example.answer, field) for example in examples)
+    values = [answer.value for answer in parsed if answer.status is Status.OK]
+    found = list(dict.fromkeys([label for labels in values for label in labels] if several else values))
+    if examples and not found:
+        if several:
+            bare, inside = say("a list of labels"), say('an object {{"{field}": ["label", …]}}', field=field)
+        else:
+            bare, inside = say("a label"), say('an object {{"{field}": "label"}}', field=field)
+        raise ConfigError(
+            say(
+                "`task` is classification, but no training answer is {wanted}{first}.",
+                wanted=bare if field is None else inside,
+                first=_first(examples),
+            )
+        )
+    return found
 
 
 def _json(config: TaskConfig, examples: Sequence[Example]) -> JsonTask:
@@ -210,7 +152,7 @@ def _json(config: TaskConfig, examples: Sequence[Example]) -> JsonTask:
 
 
 def _entities(config: TaskConfig, examples: Sequence[Example]) -> EntitiesTask:
-    answers = [entity_items(value) for value in _containers(examples)]
+    answers = [entity_items(value) for value in containers(examples)]
     found = dict.fromkeys(kind for items in answers if items is not None for kind, _ in items)
     if examples and all(items is None for items in answers):
         raise ConfigError(
@@ -230,6 +172,43 @@ def _entities(config: TaskConfig, examples: Sequence[Example]) -> EntitiesTask:
     return task
 
 
+def _relations(config: TaskConfig, examples: Sequence[Example]) -> RelationsTask:
+    values = [relation_value(value) for value in containers(examples)]
+    answers = [value for value in values if value is not None]
+    if examples and not any(answer["relations"] for answer in answers):
+        raise ConfigError(
+            say(
+                "`task` is relations, but no training answer has `{{head, type, tail}}` or "
+                "`{{subject, relation, object}}` items, alone or beside entities{first}.",
+                first=_first(examples),
+            )
+        )
+    relations = [relation for answer in answers for relation in answer["relations"]]
+    types = dict.fromkeys(relation["type"] for relation in relations)
+    kinds = dict.fromkeys(
+        kind
+        for answer in answers
+        for kind in (
+            *(entity["type"] for entity in answer.get("entities", ())),
+            *(end[key] for end in answer["relations"] for key in ("head_type", "tail_type") if key in end),
+        )
+    )
+    task = RelationsTask(
+        tuple(types if config.relation_types is None else config.relation_types),
+        tuple(kinds if config.entity_types is None else config.entity_types),
+    )
+    for key, found in (("relation_types", types), ("entity_types", kinds)):
+        if found and not set(found) & set(getattr(task, key)):
+            raise ConfigError(
+                say(
+                    "no training answer has one of `task.{key}`; found: {names}.",
+                    key=key,
+                    names=", ".join(list(found)[:10]),
+                )
+            )
+    return task
+
+
 def _text(config: TaskConfig, examples: Sequence[Example]) -> TextTask:
     return TextTask()
 
@@ -243,5 +222,6 @@ _BUILDERS: Mapping[str, Callable[[TaskConfig, Sequence[Example]], Task]] = {
     "classification": _classification,
     "json": _json,
     "entities": _entities,
+    "relations": _relations,
     "text": _text,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 from exactune.errors import ConfigError
 from exactune.language import Text, count, join, say
 from exactune.tasks.base import Counts, Parsed, Score, rate
-from exactune.tasks.f1 import micro_f1, overlap, tallies
+from exactune.tasks.f1 import micro_f1, tallies
 from exactune.tasks.jsontext import READABLE, canonical, leaves, parse_answer
+from exactune.tasks.moments import FORMATS, with_moments
+from exactune.tasks.pairing import shared_leaves
 from exactune.types import JsonValue, Status
 
 __all__ = ["JsonTask"]
@@ -26,6 +28,11 @@ class JsonTask:
     """A JSON value of a schema.
 
     An answer that is JSON but breaks the schema still earns ``exact_match`` and ``field_f1`` for what is right in it.
+
+    Values are compared as JSON, so ``1`` is ``1.0`` and not ``"1"``; the order of keys never matters, that of items
+    for ``exact_match`` only. Where the schema has the ``format`` ``date``, ``time`` or ``date-time``, texts are
+    compared as the moments they mean: ``2024-01-05T08:00:00+08:00`` is ``2024-01-05T00:00:00Z``. All other texts are
+    compared character by character, also those that look like numbers or dates.
 
     Attributes:
         schema: JSON Schema, draft 2020-12; references only within itself.
@@ -46,15 +53,13 @@ class JsonTask:
         # Takes a tenth of a second, which commands on other tasks need not spend.
         from jsonschema import Draft202012Validator  # type: ignore[import-untyped, unused-ignore]
         from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped, unused-ignore]
-        from referencing import Registry
         from referencing.exceptions import Unresolvable
-        from referencing.jsonschema import DRAFT202012
 
         try:
             Draft202012Validator.check_schema(self.schema)
-            resolver = Registry().resolver_with_root(DRAFT202012.create_resource(self.schema))
-            for reference in _references(self.schema):
-                resolver.lookup(reference)
+            for reference in _mentioned(self.schema, "$ref", "$dynamicRef"):
+                if isinstance(reference, str):
+                    self._resolver.lookup(reference)
             self._validator.is_valid(None)
         except SchemaError as error:
             raise ConfigError(
@@ -72,6 +77,17 @@ class JsonTask:
             raise ConfigError(
                 say("`task.schema` refers to itself without end. Remove the circle of references.")
             ) from error
+
+    @cached_property
+    def _resolver(self) -> Any:
+        from referencing import Registry
+        from referencing.jsonschema import DRAFT202012
+
+        return Registry().resolver_with_root(DRAFT202012.create_resource(self.schema))
+
+    @cached_property
+    def _has_moments(self) -> bool:
+        return any(isinstance(name, str) and name in FORMATS for name in _mentioned(self.schema, "format"))
 
     @cached_property
     def _validator(self) -> Any:
@@ -115,19 +131,35 @@ class JsonTask:
             return Parsed(parsed.value, Status.INVALID_SCHEMA)
         return parsed
 
-    def score(self, gold: Parsed, predicted: Parsed) -> Score:
+    def score(self, gold: Parsed, predicted: Parsed, source: str | None = None) -> Score:
         """Counts of leaves by top-level field."""
         readable = predicted.status in READABLE
-        correct = readable and gold.status in READABLE and canonical(gold.value) == canonical(predicted.value)
-        counts = overlap(_by_field(gold), _by_field(predicted))
+        right, given = self._compared(gold), self._compared(predicted)
+        counts: Counter[tuple[str, ...]] = Counter()
+        for side, answer, value in (("gold", gold, right), ("predicted", predicted, given)):
+            if answer.status in READABLE:
+                counts.update((side, path[0] if path else "") for path, _ in leaves(value))
+        correct = False
+        if readable and gold.status in READABLE:
+            correct = canonical(right) == canonical(given)
+            counts.update({("both", field): shared for field, shared in shared_leaves(right, given).items()})
         counts["n",] = 1
         counts["exact_match",] = int(correct)
         counts["valid_json",] = int(readable)
         counts["valid_schema",] = int(predicted.status is Status.OK)
         return Score(correct, counts)
 
+    def _compared(self, answer: Parsed) -> JsonValue:
+        """What an answer says, dates and times written in one way."""
+        if not self._has_moments or answer.status not in READABLE:
+            return answer.value
+        return with_moments(answer.value, self.schema, lambda reference: self._resolver.lookup(reference).contents)
+
     def aggregate(self, totals: Counts) -> dict[str, float]:
-        """``field_f1`` is micro F1 over the multiset of (path, value) pairs; the rest are shares of the rows."""
+        """``field_f1`` is micro F1 over the leaves, see :func:`~exactune.tasks.pairing.shared_leaves`.
+
+        The rest are shares of the rows.
+        """
         n = totals.get(("n",), 0)
         shares = {name: rate(totals.get((name,), 0), n) for name in self.metrics[1:]}
         return {"field_f1": micro_f1(tallies(totals)), **shares}
@@ -140,19 +172,11 @@ class JsonTask:
         """Meaningless here."""
 
 
-def _by_field(answer: Parsed) -> dict[str, Counter[str]]:
-    fields: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    if answer.status in READABLE:
-        for path, leaf in leaves(answer.value):
-            fields[path[0] if path else ""][canonical([*path, leaf])] += 1
-    return fields
-
-
-def _references(schema: JsonValue) -> Iterator[str]:
-    """Every reference of a schema, also those that only rare answers reach."""
+def _mentioned(schema: JsonValue, *keys: str) -> Iterator[JsonValue]:
+    """What stands under these keys anywhere in a schema, also where only rare answers reach it."""
     if isinstance(schema, Mapping):
-        yield from (schema[key] for key in ("$ref", "$dynamicRef") if isinstance(schema.get(key), str))
+        yield from (schema[key] for key in keys if key in schema)
         schema = list(schema.values())
     if isinstance(schema, list):
         for child in schema:
-            yield from _references(child)
+            yield from _mentioned(child, *keys)

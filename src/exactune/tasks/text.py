@@ -47,7 +47,7 @@ class TextTask:
         stripped = text.strip()
         return Parsed(stripped, Status.OK) if stripped else Parsed(None, Status.EMPTY)
 
-    def score(self, gold: Parsed, predicted: Parsed) -> Score:
+    def score(self, gold: Parsed, predicted: Parsed, source: str | None = None) -> Score:
         """Whether the texts are equal, and the token F1 of this row."""
         usable = gold.status is predicted.status is Status.OK
         correct = usable and gold.value == predicted.value

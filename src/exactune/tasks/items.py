@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from exactune.tasks.entities import TEXT_KEYS, TYPE_KEYS
+from exactune.tasks.entities import TEXT_KEYS, TYPE_KEYS, mapped_spans
 from exactune.tasks.shape import Shape
 from exactune.types import JsonValue
 
-__all__ = ["Entity", "Items", "Relation", "has_items", "read_items"]
+__all__ = ["HEAD_KEYS", "ID_KEYS", "RELATION_KEYS", "TAIL_KEYS", "Entity", "Items", "Relation", "has_items",
+           "read_items", "read_nothing_else", "type_keys"]  # fmt: skip
 
 HEAD_KEYS = ("head", "subject", "subj", "source", "from", "arg1")
 TAIL_KEYS = ("tail", "object", "obj", "target", "to", "arg2")
@@ -34,10 +35,11 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A relation with its two arguments as they were written."""
+    """A relation with its two arguments as they were written, and their types where it says them, else empty."""
 
     type: str
     arguments: tuple[JsonValue, JsonValue]
+    types: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,32 @@ def read_items(value: JsonValue) -> Items:
     return Items(tuple(entities), tuple(relations))
 
 
+def read_nothing_else(value: JsonValue) -> Items | None:
+    """The same of an answer that consists of relations and of entities with their types; ``None`` for any other."""
+    if isinstance(value, dict) and (relation := _relation(value)) is not None:
+        return Items((), (relation,))
+    entities: list[Entity] = []
+    relations: list[Relation] = []
+    for part in value.values() if isinstance(value, dict) else [value]:
+        if isinstance(part, dict):
+            spans = mapped_spans(part)
+            if spans is None:
+                return None
+            entities += [Entity(span.text, span.type) for span in spans]
+        elif isinstance(part, list):
+            for item in part:
+                one = (_relation(item) or _entity(item)) if isinstance(item, dict) else None
+                if isinstance(one, Relation):
+                    relations.append(one)
+                elif one is not None and one.type:
+                    entities.append(one)
+                else:
+                    return None
+        else:
+            return None
+    return Items(tuple(entities), tuple(relations))
+
+
 def _parts(value: JsonValue) -> Iterator[Any]:
     """Lists, and mappings from types to spans that stand beside a list."""
     if isinstance(value, list):
@@ -103,7 +131,19 @@ def _relation(item: Mapping[str, Any]) -> Relation | None:
     head, tail, kind = _first(HEAD_KEYS, item), _first(TAIL_KEYS, item), _first(RELATION_KEYS, item)
     if head is None or tail is None or kind is None or not isinstance(item[kind], str):
         return None
-    return Relation(item[kind], (item[head], item[tail]))
+    if _first(TEXT_KEYS, item) and type(item[head]) is type(item[tail]) is int:
+        return None  # a span `from` one character `to` another
+    return Relation(item[kind], (item[head], item[tail]), (_type_of(head, item), _type_of(tail, item)))
+
+
+def type_keys(end: str) -> tuple[str, ...]:
+    """Keys that may hold the type of an argument beside it: ``head_type``, ``head_label``, …"""
+    return tuple(f"{end}_{key}" for key in TYPE_KEYS)
+
+
+def _type_of(end: str, item: Mapping[str, Any]) -> str:
+    key = _first(type_keys(end), item)
+    return item[key] if key is not None and isinstance(item[key], str) else ""
 
 
 def _entity(item: Mapping[str, Any]) -> Entity | None:
