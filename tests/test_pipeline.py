@@ -296,7 +296,10 @@ def test_files_that_are_gone_or_swapped_are_noticed(task: Callable[..., Path], t
         '{"text": "另一則大漲", "label": "{\\"sentiment\\": \\"正面\\"}"}\n', encoding="utf-8"
     )
     run = exactune.train(config)
-    (tmp_path / "tr2.jsonl").unlink()
+    (tmp_path / "tr2.jsonl").rename(tmp_path / "tr3.jsonl")
+    with pytest.raises(RunError, match=r"tr2\.jsonl:1 of the run is not there any more"):
+        exactune.evaluate(run)
+    (tmp_path / "tr3.jsonl").unlink()
     with pytest.raises(RunError, match=r"tr2\.jsonl"):
         exactune.train(config, resume=True)
     (tmp_path / "eval.jsonl").rename(tmp_path / "keep")

@@ -172,14 +172,25 @@ def _run_rows(run: Run, config: Config) -> Splits:
 
 
 def _kept(rows: Iterable[Example], ids: Sequence[str]) -> Sequence[Example]:
-    """The rows of these ids, in the order of both."""
+    """The rows of these ids, in the order of both.
+
+    Raises:
+        RunError: One is not there: files of the same content have other names now.
+    """
     kept, wanted = Gathered(IN_MEMORY), iter(ids)
     name = next(wanted, None)
     for row in rows:
         if row.id == name:
             kept.append(row)
             name = next(wanted, None)
-    assert name is None, f"row {name} is not where it was"
+    if name is not None:
+        raise RunError(
+            say(
+                "row {name} of the run is not there any more, though no file has other content: one was renamed, added "
+                "or taken away. Put the files back as they were, or score the rows with --data FILE.",
+                name=name,
+            )
+        )
     return kept.rows()
 
 

@@ -12,7 +12,7 @@ import exactune
 from exactune import apply
 from exactune.bases import find_base
 from exactune.errors import ConfigError, RunError
-from exactune.evaluate.prompting import base_model, choose_shots, prompted
+from exactune.evaluate.prompting import choose_shots, prompted
 from exactune.infer.artifact import Artifact
 from exactune.infer.model import load_base
 from exactune.rundir import Run, read_json, read_jsonl
@@ -49,7 +49,7 @@ def test_the_base_model_is_the_one_before_training(artifact: Artifact, base: Pat
     plain, _ = load_base(find_base(str(base)))
     with torch.no_grad():
         wanted, trained = plain(ids).logits, artifact.model(ids).logits
-        with base_model(artifact) as model:
+        with artifact.base_model() as model:
             found = model(ids).logits
         assert torch.equal(found, wanted)
         assert not torch.equal(found, trained)

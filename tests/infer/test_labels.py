@@ -167,3 +167,45 @@ def test_progress_and_mode() -> None:
     assert told == [4, 4, 1]
     assert trained.training
     assert score_labels(trained, [], LabelTrie.of(label_set())) == []
+
+
+@pytest.mark.parametrize("tolerance", [0.5, math.inf])
+def test_labels_left_unread_share_the_probability_above_them(taught: PreTrainedModel, tolerance: float) -> None:
+    labels = label_set()
+    trie = LabelTrie.of(labels)
+    exact = score_labels(taught, prompts(), trie, tolerance=0)
+    pruned = score_labels(taught, prompts(), trie, tolerance=tolerance)
+    assert all(one.estimates == one.logprobs for one in exact)
+    unread = 0
+    for whole, part in zip(exact, pruned, strict=True):
+        for truth, known, estimate in zip(whole.logprobs, part.logprobs, part.estimates, strict=True):
+            unread += known == -math.inf
+            assert known == -math.inf or (estimate == known and estimate == pytest.approx(truth, abs=1e-4))
+        # What is above a label holds at least as much as the labels below it do, and no more than there is.
+        held, guessed = (sum(map(math.exp, values)) for values in (whole.logprobs, part.estimates))
+        assert held - 1e-5 <= guessed <= 1 + 1e-5
+        assert max(part.estimates) == part.estimates[part.best]
+    assert unread > 20
+
+
+def test_an_estimate_is_the_even_share_of_the_node_above(taught: PreTrainedModel) -> None:
+    """Either the first token was read, and its three labels share it, or the second one, too, and it stands alone."""
+    labels = [
+        [100, 101, STOP],
+        [100, 102, STOP],
+        [100, 104, STOP],
+        [103, 100, STOP],
+        [103, 105, STOP],
+        [103, 106, STOP],
+    ]
+    trie, shared = LabelTrie.of(labels), 0
+    for prompt in prompts():
+        (found,) = score_labels(taught, [prompt], trie, tolerance=math.inf)
+        for (first, second, _), known, estimate in zip(labels, found.logprobs, found.estimates, strict=True):
+            if known == -math.inf:
+                logprobs = taught(torch.tensor([[*prompt, first]])).logits[0, -2:].detach().float().log_softmax(-1)
+                third, alone = logprobs[0, first] - math.log(3), logprobs[0, first] + logprobs[1, second]
+                near = [estimate == pytest.approx(float(value), abs=1e-3) for value in (third, alone)]
+                assert any(near)
+                shared += near[0]
+    assert shared

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from exactune.evaluate.compare import compare
-from exactune.evaluate.counted import Counted
+from exactune.evaluate.counted import ABSENT, Counted
 from exactune.evaluate.errors import Errors
-from exactune.evaluate.metrics import Summary, summarize
+from exactune.evaluate.metrics import summarize
 from exactune.infer.answers import Answer
 from exactune.tasks import METRICS, Parsed, Score, Task
 from exactune.types import Example, Status
@@ -102,24 +102,29 @@ class Evaluation:
             "baseline_rows": {name: counted.answered for name, counted in self._others.items()},
         }
         if theirs:
-            document["comparison"] = self._comparison(theirs)
+            document["comparison"] = self._comparison()
         confusion = task.confusion(totals)
         if confusion is not None:
             document["confusion"] = confusion
         document["errors"] = self._errors.document()
         return document
 
-    def _comparison(self, theirs: Mapping[str, Summary]) -> dict[str, Any]:
+    def _comparison(self) -> dict[str, Any]:
         """The model against the best baseline, by the primary metric, on the rows that the baseline answered."""
         metric = self.task.primary
-        sign = 1 if METRICS[metric] == "max" else -1
-        best = max(theirs, key=lambda name: sign * theirs[name].metrics[metric]["value"])
+        best = min(self._others, key=lambda name: self._lead(self._others[name]))
         found = compare(self.task, self._counted, self._others[best], self._strata.numbers)[metric]
         return {
             "baseline": best,
             "metric": metric,
             **{key: found[key] for key in ("rows", "difference", "verdict", "rows_needed")},
         }
+
+    def _lead(self, other: Counted) -> float:
+        """How much better the model is by the primary metric, on the rows that the other one answered."""
+        metric, shared = self.task.primary, other.rows != ABSENT
+        ours, theirs = (self.task.aggregate(counted.totals(shared))[metric] for counted in (self._counted, other))
+        return ours - theirs if METRICS[metric] == "max" else theirs - ours
 
 
 class Strata:

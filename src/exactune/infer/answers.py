@@ -6,12 +6,14 @@ import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exactune.infer.parts import score_parts
-from exactune.render.template import Template
 from exactune.tasks import Parsed, Task
 from exactune.types import Generation, Status
+
+if TYPE_CHECKING:
+    from exactune.render.template import Template
 
 __all__ = ["Answer", "read_answer"]
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from exactune.render.template import Template
 from exactune.tasks import Parsed, Task
 from exactune.tasks.jsontext import READABLE
 from exactune.tasks.places import Place, find_places, write_path
 from exactune.types import Generation
+
+if TYPE_CHECKING:
+    from exactune.render.template import Template
 
 __all__ = ["score_parts"]
 
