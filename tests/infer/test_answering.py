@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import MistralConfig, MistralForCausalLM
 
 import exactune
 from exactune.errors import ModelError
@@ -78,3 +80,23 @@ def test_a_model_that_cannot_share_answers_freely() -> None:
     model.config.model_type = "unheard of"
     assert "unheard of" in str(answering.obstacle(model, 99))
     assert {answer.parsed.status for answer in answering(model, prompts)} != {Status.OK}
+
+
+def test_a_prompt_is_answered_the_same_whoever_else_is_asked() -> None:
+    """One that is longer than the model's window is decoded freely, and only that one."""
+    config = MistralConfig(
+        vocab_size=400, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, sliding_window=100,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = MistralForCausalLM(config).eval()
+    answering = Answering.of(ClassificationTask(("a", "b")), template(), {"labels": ["a", "b"]}, 3)
+    short, long = (
+        template().prompt_ids([Message("system", ""), Message("user", text)]) for text in ("x", "a long one " * 20)
+    )
+    assert len(short) < 90 < 100 < len(long)
+    (alone,) = answering(model, [short])
+    first, second = answering(model, [long, short])
+    assert alone.parsed.status is second.parsed.status is Status.OK
+    assert second.text == alone.text
+    assert (first.mass is None, second.mass is None) == (True, False)

@@ -92,18 +92,30 @@ class Answering:
             tolerance: Of the probabilities of labels; see :func:`~exactune.infer.labels.score_labels`.
             advance: Called with the number of prompts just answered; may raise to end the work.
         """
-        longest = max(map(len, prompts), default=0) + self.max_new_tokens
-        if self.trie is not None and self.obstacle(model, longest) is None:
+        # Asked of each prompt alone, so that its answer does not hang on which others are answered with it.
+        room = self.trie.depths if self.trie else 0
+        held = [
+            index for index, prompt in enumerate(prompts)
+            if self.trie and self.obstacle(model, len(prompt) + room) is None
+        ]  # fmt: skip
+        free = sorted({*range(len(prompts))}.difference(held))
+        found: dict[int, Answer] = {}
+        if self.trie and held:
             scores = score_labels(
-                model, prompts, self.trie, batch_size=batch_size, tolerance=tolerance, advance=advance
-            )
-            return [self._of_label(one) for one in scores]
-        generations = generate(
-            model, self.template, prompts,
-            max_new_tokens=self.max_new_tokens, batch_size=batch_size, grammar=self.grammar, sources=sources,
-            advance=advance,
-        )  # fmt: skip
-        return [read_answer(self.task, generation, self.template) for generation in generations]
+                model, [prompts[index] for index in held], self.trie,
+                batch_size=batch_size, tolerance=tolerance, advance=advance,
+            )  # fmt: skip
+            found |= {index: self._of_label(one) for index, one in zip(held, scores, strict=True)}
+        if free:
+            generations = generate(
+                model, self.template, [prompts[index] for index in free],
+                max_new_tokens=self.max_new_tokens, batch_size=batch_size, grammar=self.grammar,
+                sources=None if sources is None else [sources[index] for index in free], advance=advance,
+            )  # fmt: skip
+            found |= {
+                index: read_answer(self.task, one, self.template) for index, one in zip(free, generations, strict=True)
+            }
+        return [found[index] for index in range(len(prompts))]
 
     def _of_label(self, scores: LabelScores) -> Answer:
         text = self.labels[scores.best]
