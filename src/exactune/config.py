@@ -113,9 +113,8 @@ class TaskConfig(_Node):
     relation_types: list[str] | None = None
     """``relations``: the relations allowed; by default those of the training rows."""
     copy_spans: bool = False
-    """``json``, ``entities`` and ``relations``: texts that training answers copy from their inputs, such as spans, can
-    be nothing but pieces of the row's input. Holds answers to a grammar, as ``constrain: true`` does, one for each
-    row."""
+    """``json``, ``entities``, ``relations``: texts that training answers copy from their inputs, such as spans, can be
+    nothing but pieces of the row's input. Holds answers to a grammar, as ``constrain: true`` does, one for each row."""
 
 
 class CheckConfig(_Node):
