@@ -245,7 +245,11 @@ def test_long_rows_do_not_make_a_page_of_many_megabytes(monkeypatch: pytest.Monk
         ([{"head": "a", "relation": "of", "tail": "b"}], [], ("of",)),
         ({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": 4}, ("b", "c")),
         ({"a": 1}, None, ("a",)),
-        ({"entities": [], "relations": [1]}, {"entities": [], "relations": []}, ("relations",)),
+        (
+            {"relations": [{"head": "a", "type": "of", "tail": "b"}], "entities": [{"type": "X", "text": "a"}]},
+            None,
+            ("of", "X"),
+        ),
         (None, None, ()),
     ],
 )
@@ -258,6 +262,8 @@ def test_what_rows_are_filtered_by(gold: Any, prediction: Any, labels: tuple[str
 def test_answers_in_brief() -> None:
     assert brief([{"type": "PER", "text": "Ann", "start": 3}]) == "Ann (PER)"
     assert brief([{"head": {"type": "PER", "text": "Ann"}, "type": "in", "tail": "Rome"}]) == "Ann (PER) → Rome (in)"
+    joint = {"relations": [{"head": "a", "type": "of", "tail": "b"}], "entities": [{"type": "X", "text": "a"}]}
+    assert brief(joint) == "a → b (of); a (X)"
     assert brief({"a": [1]}) == '{"a": [1]}'
     assert brief([]) == "[]"
 

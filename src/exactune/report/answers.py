@@ -111,6 +111,8 @@ def brief(value: Any) -> str:
     """A parsed answer on one line: entities as ``text (type)``, relations with an arrow, anything else as JSON."""
     if isinstance(value, list):
         return "; ".join(map(brief, value)) or "[]"
+    if isinstance(value, Mapping) and isinstance(value.get("relations"), list):
+        return brief(_items(value))
     if isinstance(value, Mapping) and set(value) >= {"text", "type"}:
         return f"{text(value['text'])} ({text(value['type'])})"
     if isinstance(value, Mapping) and set(value) >= {"head", "tail"}:
@@ -121,15 +123,23 @@ def brief(value: Any) -> str:
 
 def _labels(gold: Any, prediction: Any) -> Iterator[str]:
     """Labels and types of both answers; of objects the fields in which they differ."""
-    if isinstance(gold, Mapping) and not _kind(gold):
+    if isinstance(gold, Mapping) and not _kind(gold) and not isinstance(gold.get("relations"), list):
         given = prediction if isinstance(prediction, Mapping) else {}
         yield from (text(key) for key in (*gold, *given) if key not in given or gold.get(key) != given[key])
         return
     for answer in (gold, prediction):
-        for item in answer if isinstance(answer, list) else (answer,):
+        for item in _items(answer):
             label = _kind(item) if isinstance(item, Mapping) else item
             if isinstance(label, str) and label:
                 yield label
+
+
+def _items(answer: Any) -> list[Any]:
+    """The things of an answer; relations and the entities beside them are one list."""
+    if isinstance(answer, Mapping) and isinstance(answer.get("relations"), list):
+        entities = answer.get("entities")
+        return [*answer["relations"], *(entities if isinstance(entities, list) else ())]
+    return answer if isinstance(answer, list) else [answer]
 
 
 def _kind(item: Mapping[str, Any]) -> Any:
