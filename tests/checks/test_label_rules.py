@@ -197,7 +197,7 @@ def test_a_label_outside_the_set_is_found_in_every_split() -> None:
 
 
 def test_a_label_of_a_list_outside_the_set() -> None:
-    rows = [(str(n), json.dumps(["a", "b"][n % 2 :])) for n in range(20)]
+    rows = [(str(n), json.dumps(["a", "b"][n % 2 :])) for n in range(100)]
     (finding,) = found_by("D304", declared(rows, [("x", '["b", "c"]'), ("y", "[]")], labels=["a", "b"]))
     assert (finding.locations, finding.evidence) == ((Location("test", 1),), {"labels": {"c": 1}})
     (rare,) = found_by("D703", declared(rows, labels=["a", "b", "d"]))

@@ -16,7 +16,7 @@ from shaken import JUNK, misspelt, piece, public, shaken
 
 from exactune.tasks import EntitiesTask, JsonTask, MultiLabelTask, RelationsTask, Task, TextTask
 from exactune.tasks.pairing import shared_leaves
-from exactune.tasks.spans import Span, count_partial
+from exactune.tasks.spans import Span, count_partial, count_shared
 
 EXACT = 1e-9
 
@@ -186,6 +186,31 @@ def test_parts_of_spans_by_sets_of_characters(seed: int) -> None:
     found = count_partial([Span(*pair) for pair in gold], [Span(*pair) for pair in given], text)
     assert found == in_part(gold, given, text)
     assert found >= len(matches(gold, given))
+
+
+def test_what_is_found_whole_is_found_in_part_wherever_some_say_where() -> None:
+    for seed in range(400):
+        draw = random.Random(seed)
+        text = "".join(draw.choices("ab", k=4))
+        sides = []
+        for _ in range(2):
+            places = [draw.randrange(4) for _ in range(draw.randint(1, 4))]
+            sides.append([Span("X", text[at], (at, at + 1) if draw.random() < 0.5 else None) for at in places])
+        shared = count_shared(*sides).get(("both", "X"), 0)
+        assert shared == most_pairs(*sides)
+        assert shared <= count_partial(*sides, text)
+
+
+def most_pairs(gold: list[Span], given: list[Span]) -> int:
+    """By trying every order."""
+
+    def same(one: Span, other: Span | None) -> bool:
+        if other is None or one.text != other.text:
+            return False
+        return one.offsets is None or other.offsets is None or one.offsets == other.offsets
+
+    padded = [*given, *[None] * len(gold)]
+    return max(sum(map(same, gold, order)) for order in {*itertools.permutations(padded, len(gold))})
 
 
 def test_cluener_by_crossing_off() -> None:

@@ -152,7 +152,20 @@ def test_entities_that_are_only_ends() -> None:
 def test_a_text_of_two_types_has_both() -> None:
     twice = {"entities": [ANN, {"text": "Ann", "type": "LOC"}, ROME], "relations": [LIVES]}
     assert aggregate(TYPED, twice, twice)["typed_triple_f1"] == 1
-    assert aggregate(TYPED, twice, JOINT)["typed_triple_f1"] == 0
+    for kind in ("PER", "LOC"):
+        once = {"entities": [{"text": "Ann", "type": kind}, ROME], "relations": [LIVES]}
+        assert aggregate(TYPED, twice, once)["typed_triple_f1"] == 0
+
+
+def test_a_wrong_type_of_an_end_beside_right_entities() -> None:
+    typed = {**JOINT, "relations": [{**LIVES, "head_type": "PER", "tail_type": "LOC"}]}
+    values = aggregate(TYPED, typed, {**JOINT, "relations": [{**LIVES, "head_type": "PER", "tail_type": "PER"}]})
+    assert (values["triple_f1"], values["typed_triple_f1"], values["entity_f1"], values["exact_match"]) == (1, 0, 1, 0)
+
+
+def test_entities_are_listed_where_the_right_answer_lists_them() -> None:
+    more = {**JOINT, "entities": [ANN, ROME, {"text": "is", "type": "LOC"}]}
+    assert aggregate(TYPED, [{**LIVES, "head_type": "PER", "tail_type": "LOC"}], more)["entity_f1"] == 1
 
 
 def test_invented_ends_are_counted() -> None:

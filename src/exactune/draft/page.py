@@ -140,7 +140,7 @@ def _task(survey: Survey) -> Iterator[str]:
     for key, what in (("labels", "rows"), ("relation_types", "triples"), ("entity_types", "spans")):
         if key in settings and key == "entity_types" and beside:
             own = survey.config.task.entity_types is not None
-            why = "as set" if own else "of the ends of triples: those of the training rows"
+            why = "as set" if own else "of entities and ends: those of the training rows"
             yield from entry(key, settings[key], why, indent="  ", live=own)
         elif key in settings:
             yield from _counted(survey, key, settings[key], what)
