@@ -23,7 +23,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import exactune
@@ -32,19 +31,20 @@ from exactune.apply import load
 from exactune.data.load import load as load_rows
 from exactune.environment import versions
 from exactune.errors import ConfigError
+from exactune.evaluate.counted import Counted
+from exactune.evaluate.metrics import summarize
 from exactune.infer.answering import Answering
 from exactune.infer.artifact import Artifact
 from exactune.infer.model import describe_device
 from exactune.layers import read_patch, resolve
 from exactune.rundir import Run, read_json, write_json
-from exactune.tasks import Parsed, Score, Task
+from exactune.tasks import Parsed, Task
 from exactune.tasks.constraint import choose_constraint
 from exactune.tasks.jsontext import READABLE
 from exactune.types import Example, Status
 
 RESULT = HERE / "results" / "bench_constrain.json"
 SETS = ("snips", "cluener", "twlaw", "conll04")
-RESAMPLES = 1000
 
 
 def trained(name: str, folder: Path, rows: Mapping[str, int], epochs: int) -> Run | None:
@@ -93,21 +93,6 @@ def fits(task: Task, parsed: Parsed) -> bool:
     return all(item["type"] in kinds for item in listed)
 
 
-def interval(task: Task, scores: Sequence[Score]) -> dict[str, dict[str, float]]:
-    """Each metric with the percentile bootstrap's 95 % interval over rows."""
-    keys = list(dict.fromkeys(key for score in scores for key in score.counts))
-    counts = np.array([[score.counts.get(key, 0) for key in keys] for score in scores], dtype=np.float64)
-    draw = np.random.default_rng(0)
-    weights = draw.multinomial(len(scores), np.full(len(scores), 1 / len(scores)), size=RESAMPLES)
-    values = task.aggregate(dict(zip(keys, counts.sum(0).tolist(), strict=True)))
-    samples = [task.aggregate(dict(zip(keys, sums, strict=True))) for sums in (weights @ counts).tolist()]
-    found = {}
-    for name, value in values.items():
-        low, high = np.percentile([sample[name] for sample in samples], [2.5, 97.5])
-        found[name] = {"value": value, "low": min(float(low), value), "high": max(float(high), value)}
-    return found
-
-
 def measure(name: str, run: Run, most: int, pairs: int) -> dict[str, Any]:
     """All sides on one run, taking turns."""
     artifact, rows = load(run.path), rows_of(run)
@@ -133,13 +118,15 @@ def measure(name: str, run: Run, most: int, pairs: int) -> dict[str, Any]:
         "device": describe_device(next(artifact.model.parameters()).device), "sides": {},
     }  # fmt: skip
     for side, found in answers.items():
-        scores = [task.score(task.parse(row.answer), one.parsed) for row, one in zip(test, found, strict=True)]
+        scores = [
+            task.score(task.parse(row.answer), one.parsed, row.input) for row, one in zip(test, found, strict=True)
+        ]
         ratios = [free / taken for free, taken in zip(seconds["free"], seconds[side], strict=True)]
         document["sides"][side] = {
             "valid_json": sum(one.parsed.status in READABLE for one in found) / len(found),
             "fits": sum(fits(task, one.parsed) for one in found) / len(found),
-            "unfinished": sum(one.parsed.status is Status.NO_STOP for one in found) / len(found),
-            "metrics": interval(task, scores),
+            "at_the_limit": sum(one.parsed.status is Status.NO_STOP or one.closed for one in found) / len(found),
+            "metrics": summarize(task, Counted.of(scores)).metrics,
             "rows_per_second": len(test) / statistics.median(seconds[side]),
             "times_free": statistics.median(ratios),
             "times_free_lowest": min(ratios), "times_free_highest": max(ratios),
@@ -150,15 +137,15 @@ def measure(name: str, run: Run, most: int, pairs: int) -> dict[str, Any]:
 def table(documents: Sequence[Mapping[str, Any]]) -> str:
     """Markdown of all results."""
     text = (
-        "| set, rows | side | valid JSON | fits the schema | cut off | metric (95% interval) | rows per second | times "
-        "free (lowest-highest) |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        "| set, rows | side | valid JSON | fits the schema | at the limit | metric (95% interval) | rows per second | "
+        "times free (lowest-highest) |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n"
     )
     for one in documents:
         where = f"{one['set']}, {one['train']} / {one['rows']}, {one['device']}, {one['pairs']} rounds"
         for side, found in one["sides"].items():
             figure = found["metrics"][one["primary"]]
             text += (
-                f"| {where} | {side} | {found['valid_json']:.1%} | {found['fits']:.1%} | {found['unfinished']:.1%} | "
+                f"| {where} | {side} | {found['valid_json']:.1%} | {found['fits']:.1%} | {found['at_the_limit']:.1%} | "
                 f"{one['primary']} {figure['value']:.3f} ({figure['low']:.3f}-{figure['high']:.3f}) | "
                 f"{found['rows_per_second']:.1f} | {found['times_free']:.2f} "
                 f"({found['times_free_lowest']:.2f}-{found['times_free_highest']:.2f}) |\n"

@@ -58,6 +58,20 @@ def test_whatever_a_model_says_its_answer_is_usable(case, template) -> None:
     assert sum(answer.stopped for answer in found) >= 20
 
 
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_an_answer_without_end_is_closed_at_the_limit(case, template) -> None:
+    """By a model that never wants to end a text, a list or an object."""
+    task, answers, *_ = case
+    grammar = Grammar(written(task, answers), template)
+    babbler = Babbler(template, 0)
+    babbler.ends *= -4
+    found = generate(babbler, template, prompts(8), max_new_tokens=24, grammar=grammar)
+    assert {task.parse(answer.text).status for answer in found} == {Status.OK}
+    assert all(answer.stopped for answer in found)
+    assert all(answer.tokens <= 24 for answer in found if not answer.closed)
+    assert any(answer.closed for answer in found) or all(answer.tokens <= 24 for answer in found)
+
+
 def plain(model: torch.nn.Module, template: Template, prompt: list[int], grammar: Grammar, room: int):
     """Greedy under a grammar without caches, batches or masks."""
     pen = grammar.pen()
@@ -79,6 +93,7 @@ def plain(model: torch.nn.Module, template: Template, prompt: list[int], grammar
 @pytest.mark.parametrize("name", ["one order, all required", "any order, each key once", "entities as items"])
 @pytest.mark.parametrize("reads", ["what pays", "all", "one token"])
 def test_answers_equal_those_of_plain_masking(model, template, monkeypatch, name: str, reads: str) -> None:
+    monkeypatch.setattr(engine, "CLOSING", 0)
     if reads == "all":
         monkeypatch.setattr(head, "CALL", 10**6)
     if reads == "one token":
@@ -119,7 +134,10 @@ def test_rows_that_read_different_numbers_of_tokens_answer_as_they_do_alone(mode
             (a.text, a.tokens, a.forced, a.stopped) for a in together
         ]
         assert [a.logprob for a in found] == pytest.approx([a.logprob for a in together], abs=1e-4)
-    assert slow == max(answer.tokens for answer in together)
+    # What stands after the last choice is written without being read.
+    assert (
+        max(answer.tokens - answer.forced for answer in together) <= slow <= max(answer.tokens for answer in together)
+    )
     assert fast < slow
 
 
@@ -186,7 +204,8 @@ def test_an_answer_without_a_choice_is_given_without_the_model(template) -> None
 
 
 @pytest.mark.parametrize("room", [1, 3, 9])
-def test_the_limit_cuts_forced_tokens_too(model, template, room: int) -> None:
+def test_the_limit_cuts_forced_tokens_too(model, template, monkeypatch, room: int) -> None:
+    monkeypatch.setattr(engine, "CLOSING", 0)
     grammar = Grammar(written(CHOICES, CHOSEN), template)
     for answer in generate(model, template, prompts(4), max_new_tokens=room, grammar=grammar):
         assert answer.tokens == room

@@ -66,6 +66,8 @@ def show_metrics(document: Mapping[str, Any]) -> None:
     if bad:
         listed = join(", ", (f"{count} {name}" for name, count in bad.items()))
         out.print(said("not usable: {statuses}", statuses=listed))
+    if "closed" in document:
+        out.print(said("ended by the grammar at the token limit: {answers} of the answers", answers=document["closed"]))
     if "calibration" in document:
         _show_calibration(document["calibration"])
     for line in in_words(document["general"]) if "general" in document else ():

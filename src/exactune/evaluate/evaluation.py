@@ -53,6 +53,7 @@ class Evaluation:
     def __init__(self, task: Task, split: str, baselines: Mapping[str, Baseline]) -> None:
         self.task, self.split, self.baselines = task, split, baselines
         self._statuses: Counter[str] = Counter()
+        self._closed = 0
         self._counted = Counted()
         self._others = {name: Counted() for name in baselines}
         self._strata = Strata(task)
@@ -75,6 +76,7 @@ class Evaluation:
         for example, gold, answer, score in zip(examples, golds, answers, scores, strict=True):
             self._errors.add(example, gold, answer.parsed, score)
             self._statuses[str(answer.parsed.status)] += 1
+            self._closed += answer.closed
             self._strata.add(gold)
             self._counted.add(score)
         for name, baseline in self.baselines.items():
@@ -106,6 +108,8 @@ class Evaluation:
         confusion = task.confusion(totals)
         if confusion is not None:
             document["confusion"] = confusion
+        if self._closed:
+            document["closed"] = self._closed
         document["errors"] = self._errors.document()
         return document
 

@@ -33,6 +33,7 @@ class Answer:
         logprob: Of the whole generated sequence, or of the label (nats).
         label_logprobs: Where answers are held to labels, of each label (nats); empty else.
         parts: Of a JSON answer, how sure each field, list item, entity or relation is, uncalibrated.
+        closed: Whether it ran into the token limit, and only its grammar ended it.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Answer:
     logprob: float = 0.0
     label_logprobs: array[float] = field(default_factory=lambda: array("f"), repr=False)
     parts: tuple[Mapping[str, Any], ...] | None = None
+    closed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The fields as ``predictions.jsonl`` has them."""
@@ -53,12 +55,17 @@ class Answer:
             "confidence": round(self.confidence, 6),
             **({} if self.raw_confidence is None else {"raw_confidence": round(self.raw_confidence, 6)}),
             **({} if self.mass is None else {"mass": round(self.mass, 6)}),
+            **({"closed": True} if self.closed else {}),
             **({} if self.parts is None else {"parts": [*self.parts]}),
         }
 
 
 def read_answer(task: Task, generation: Generation, template: Template) -> Answer:
-    """Parse a generation. One that was cut by the token limit is ``no_stop``, whatever it looks like."""
+    """Parse a generation. One that was cut by the token limit is ``no_stop``, whatever it looks like; one that its
+    grammar ended there is usable, and ``closed``."""
     parsed = task.parse(generation.text) if generation.stopped else Parsed(None, Status.NO_STOP)
     parts = score_parts(task, generation, parsed, template)
-    return Answer(generation.text, parsed, math.exp(generation.logprob), logprob=generation.logprob, parts=parts)
+    return Answer(
+        generation.text, parsed, math.exp(generation.logprob),
+        logprob=generation.logprob, parts=parts, closed=generation.closed,
+    )  # fmt: skip

@@ -28,6 +28,9 @@ __all__ = ["answer_loss", "generate"]
 TREE = 2048
 """Most tokens of a tree, unless a row is longer."""
 
+CLOSING = 256
+"""Tokens in which an answer under a grammar that has had its room may close what is open in it."""
+
 
 @dataclass(slots=True)
 class _Row:
@@ -58,8 +61,17 @@ class _Row:
         return bool(self.ids) and self.ids[-1] in self.stops
 
     @property
+    def closes(self) -> bool:
+        """Whether it has had its room, and goes on only to end as its grammar wants it."""
+        return self.pen is not None and len(self.ids) >= self.room
+
+    @property
+    def limit(self) -> int:
+        return self.room if self.pen is None else self.room + CLOSING
+
+    @property
     def ended(self) -> bool:
-        return self.stopped or len(self.ids) >= self.room
+        return self.stopped or len(self.ids) >= self.limit
 
     @property
     def chooses(self) -> bool:
@@ -77,7 +89,7 @@ class _Row:
     def follow(self) -> None:
         """Append what can only come next."""
         if self.pen is not None:
-            forced = self.pen.forced()[: self.room - len(self.ids)]
+            forced = self.pen.forced()[: self.limit - len(self.ids)]
             self.ids += forced
             self.forced += len(forced)
             self.logprobs.extend([math.nan] * len(forced))
@@ -107,7 +119,8 @@ def generate(
         model: A causal language model; it is put into evaluation mode for the call.
         template: Gives the stop tokens and decodes.
         prompts: Ids of each prompt.
-        max_new_tokens: A row that has not stopped by then has ``stopped=False``.
+        max_new_tokens: A row that has not stopped by then has ``stopped=False``. Under a grammar it first has
+            :data:`CLOSING` more to end as the grammar wants it, by the shortest way, and is ``closed``.
         batch_size: Prompts answered together, longest first.
         grammar: What answers may be; ``None`` allows anything. Where it leaves no choice, a model whose attention goes
             by positions reads several tokens at a time. The answers are the same for any other, one at a time.
@@ -120,20 +133,21 @@ def generate(
     if grammar is not None and grammar.copy is not None and sources is None:
         raise ValueError("the grammar copies, but there is nothing said to copy from")
     answers: list[Generation | None] = [None] * len(prompts)
+    most = max_new_tokens if grammar is None else max_new_tokens + CLOSING
     with evaluating(model):
-        head = read_head(model, prompts, max_new_tokens)
+        head = read_head(model, prompts, most)
         # Padding between the tokens of a row is in the cache, too: at worst, every token of the batch has its own slot.
-        longest = max(map(len, prompts), default=0) + max_new_tokens * batch_size
+        longest = max(map(len, prompts), default=0) + most * batch_size
         skips = grammar is not None and may_share(model, longest)
         for batch in batches([len(prompt) for prompt in prompts], batch_size):
             pens = [None if grammar is None else grammar.pen(sources[index] if sources else "") for index in batch]
             rows = [_Row(max_new_tokens, template.stop_ids, pen) for pen in pens]
             _decode_batch(model, rows, [prompts[index] for index in batch], head, grammar, skips)
             for index, row in zip(batch, rows, strict=True):
-                text = template.decode(row.ids)
                 answers[index] = Generation(
-                    text, row.stopped, row.logprob, len(row.ids), row.forced, array("I", row.ids), row.logprobs
-                )
+                    template.decode(row.ids), row.stopped, row.logprob, len(row.ids), row.forced,
+                    closed=len(row.ids) > row.room, ids=array("I", row.ids), logprobs=row.logprobs,
+                )  # fmt: skip
             advance(len(batch))
     return [answer for answer in answers if answer is not None]
 
@@ -169,10 +183,15 @@ def _decode_batch(
         logits = output.logits[:, -1].float()
         if grammar is not None:
             grammar.restrict(logits, [row.pen if row.chooses else None for row in writing])
-        best = logits.log_softmax(-1).max(-1)
-        for row, token, logprob in zip(writing, best.indices.tolist(), best.values.tolist(), strict=True):
-            if row.chooses:
-                row.choose(token, logprob)
+        logprobs = logits.log_softmax(-1)
+        best = logprobs.max(-1)
+        for slot, (row, token, logprob) in enumerate(
+            zip(writing, best.indices.tolist(), best.values.tolist(), strict=True)
+        ):
+            if not row.chooses:
+                continue
+            out = grammar.way_out(logprobs[slot], row.ids) if grammar is not None and row.closes else None
+            row.choose(*((token, logprob) if out is None else (out, float(logprobs[slot, out]))))
         keep = [slot for slot, row in enumerate(writing) if not row.ended]
         if not keep:
             return

@@ -26,6 +26,10 @@ KEPT = 512
 
 PROBE = '{"a": ["é 正", 1]}'
 
+WAYS_OUT = ('"', "}", "]", "\n", ",")
+"""What ends a text, and what ends an object or a list soonest, in that order: a line break stands before the brackets
+of indented answers, a comma where more keys have to come."""
+
 FORBIDDEN = torch.arange(256)[:, None] >> torch.arange(8) & 1 == 0
 """Byte of a mask -> which of its eight tokens may not come next, the first at the lowest bit."""
 
@@ -59,6 +63,9 @@ class Grammar:
                 )
             )
         self._tokenizer = tokenizer
+        one = {text: tokenizer.tokenize_str(text) for text in WAYS_OUT}
+        self._out_of_text = [ids[0] for text, ids in one.items() if text == '"' and len(ids) == 1]
+        self._out = [template.stop_id, *(ids[0] for text, ids in one.items() if text != '"' and len(ids) == 1)]
         self._matcher_of = lru_cache(KEPT)(self._made)
         self._matcher_of("")
         self._executor = LLExecutor()
@@ -105,6 +112,29 @@ class Grammar:
         logits[:, :width].masked_fill_(forbidden.view(len(pens), -1)[:, :width], -torch.inf)
         # Rows of the output layer that stand for no token.
         logits[:, width:] = -torch.inf
+
+    def way_out(self, logprobs: torch.Tensor, ids: Sequence[int]) -> int | None:
+        """The token by which an answer ends soonest; None where that is the model's to say.
+
+        Args:
+            logprobs: Of the next token, none for those that may not come; ``[vocabulary]``.
+            ids: What is written.
+        """
+        ways = self._out_of_text if _in_text(self.template.decode(ids)) else self._out
+        return next((token for token in ways if logprobs[token] > -torch.inf), None)
+
+
+def _in_text(json: str) -> bool:
+    """Whether the beginning of a JSON value ends within a text."""
+    inside = escaped = False
+    for character in json:
+        if escaped:
+            escaped = False
+        elif inside and character == "\\":
+            escaped = True
+        elif character == '"':
+            inside = not inside
+    return inside
 
 
 class Pen:
