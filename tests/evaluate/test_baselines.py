@@ -85,6 +85,10 @@ def test_linear_asks_for_each_label_where_answers_have_several() -> None:
     answers = asked(baseline, "tasty food", "fast delivery", "tasty food and fast delivery", "a blue box")
     assert answers == [["food", "all"], ["service", "all"], ["food", "service", "all"], ["all"]]
     assert asked(linear(Tags(), rows(("x", ["a"]), ("y", ["a"]), ("z", ["a"]))), "w") == [["a"]]  # type: ignore[arg-type]
+    for every in ([], ["all"]):
+        one = rows(*[(f"tasty {number}", [*every, "food"]) for number in range(8)], *[("blue", every)] * 8)
+        answers = asked(linear(Tags(), one), "tasty", "blue")  # type: ignore[arg-type]
+        assert list(map(sorted, answers)) == [sorted([*every, "food"]), every]
 
 
 def law(number: int) -> tuple[str, dict[str, Any]]:

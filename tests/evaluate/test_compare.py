@@ -159,6 +159,9 @@ def test_runs_that_share_no_rows_are_refused(tmp_path: Path) -> None:
         compare_runs(one, written(tmp_path / "changed", {"t:1": ("c", "a")}))
     with pytest.raises(RunError, match="not of one kind"):
         compare_runs(one, written(tmp_path / "text", {"t:1": ("a", "a")}, "task: {type: text}\n"))
+    several = f"task: {{type: classification, labels: {json.dumps(list(LABELS))}, multi_label: true}}\n"
+    with pytest.raises(RunError, match="not of one kind"):
+        compare_runs(one, written(tmp_path / "several", {"t:1": (["a"], ["a"])}, several))  # type: ignore[dict-item]
     (one.predictions).unlink()
     with pytest.raises(RunError, match="score that run first"):
         compare_runs(one, one)

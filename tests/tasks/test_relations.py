@@ -149,6 +149,12 @@ def test_entities_that_are_only_ends() -> None:
     assert values["entity_f1"] == pytest.approx(1 / 2)
 
 
+def test_a_relation_that_stands_alone_lists_no_entities() -> None:
+    alone = {**LIVES, "head_type": "PER", "tail_type": "LOC"}
+    for gold in (alone, [alone], {"relation": alone}):
+        assert aggregate(TYPED, gold, [{**alone, "tail_type": "PER"}])["entity_f1"] == 0.5
+
+
 def test_a_text_of_two_types_has_both() -> None:
     twice = {"entities": [ANN, {"text": "Ann", "type": "LOC"}, ROME], "relations": [LIVES]}
     assert aggregate(TYPED, twice, twice)["typed_triple_f1"] == 1

@@ -34,11 +34,11 @@ def compare_runs(run: Run, other: Run) -> dict[str, Any]:
         RunError: One of them has no answers, they are for different tasks, or they share no rows.
     """
     task, theirs = _task(run), _task(other)
-    if task.type != theirs.type:
+    if _kind(task) != _kind(theirs):
         raise RunError(
             say(
                 "{run} is a {type} task and {other} a {type_of_other} task, so their figures are not of one kind.",
-                run=run.path, type=task.type, other=other.path, type_of_other=theirs.type,
+                run=run.path, type=_kind(task), other=other.path, type_of_other=_kind(theirs),
             )
         )  # fmt: skip
     known: dict[str, tuple[int, bytes]] = {}
@@ -86,6 +86,11 @@ def _no_common_rows(run: Run, other: Run, *, same_names: bool) -> str:
 def _task(run: Run) -> Task:
     config = resolve([read_patch(run.config)]).config
     return task_from_config(config.task.model_dump(by_alias=True, exclude_none=True))
+
+
+def _kind(task: Task) -> str:
+    """Its type, and whether its answers have several labels: those are scored otherwise."""
+    return f"{task.type} (`multi_label: true`)" if task.config().get("multi_label") else task.type
 
 
 def _lines(run: Run) -> Iterator[dict[str, Any]]:

@@ -90,7 +90,9 @@ def _one_against_the_rest(inputs: Sequence[str], parsed: Sequence[Parsed]) -> Ba
     model = _fitted(texts, [[columns[label][row] for label in asked] for row in range(len(texts))]) if asked else None
 
     def answer(rows: Sequence[Example]) -> list[Parsed]:
-        found = model.predict([row.input for row in rows]) if model is not None and rows else [[]] * len(rows)
+        inputs = [row.input for row in rows]
+        # To a single question the answers come flat.
+        found = model.predict(inputs).reshape(len(rows), -1) if model is not None and rows else [[]] * len(rows)
         chosen = [always | {label for label, given in zip(asked, row, strict=False) if given} for row in found]
         return [Parsed([label for label in labels if label in given], Status.OK) for given in chosen]
 

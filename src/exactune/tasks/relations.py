@@ -183,8 +183,9 @@ def relation_value(value: JsonValue) -> dict[str, JsonValue] | None:
             if kind or end.type:
                 triple[f"{side}_type"] = kind or end.type
         triples.append(triple)
-    parts = value.values() if isinstance(value, dict) else [value]
-    if not items.entities and len(parts) < 2:
+    parts = [*value.values()] if isinstance(value, dict) else [value]
+    # A relation that stands alone has parts, too, but no list of entities.
+    if not items.entities and not (len(parts) > 1 and any(isinstance(part, list) for part in parts)):
         return {"relations": triples}
     entities: list[JsonValue] = [span_of(one.type, one.text, one.item).to_json() for one in items.entities]
     return {"relations": triples, "entities": entities}
