@@ -18,7 +18,9 @@ from exactune.tasks import (
     ClassificationTask,
     EntitiesTask,
     JsonTask,
+    MultiLabelTask,
     Parsed,
+    RelationsTask,
     Score,
     Task,
     TextTask,
@@ -114,42 +116,28 @@ def test_fields_of_json_answers() -> None:
     ]
 
 
-class Labelled:
-    """A task of any kind; only its name is looked at."""
-
-    primary = "triple_f1"
-
-    def __init__(self, kind: str) -> None:
-        self.type = kind
-
-
-def add(errors: Errors, gold: Any, given: Any, number: int = 1) -> None:
-    score = Score(gold == given, {("gold", "x"): 1, ("predicted", "x"): 1, ("both", "x"): int(gold == given)})
-    errors.add(example(number, "x"), Parsed(gold, Status.OK), Parsed(given, Status.OK), score)
-
-
 def test_relations_and_sets_of_labels() -> None:
     triple = {"head": "Ann", "type": "lives_in", "tail": "Rome"}
-    ann = {"text": "Ann", "type": "PER"}
-    joint = {"entities": [ann], "relations": [{"relation": "born_in", "head": ann, "tail": "Rome"}]}
-    errors = Errors(Labelled("relations"))  # type: ignore[arg-type]
-    add(errors, [triple], [triple | {"type": "works_in"}])
-    add(errors, joint, {"entities": [], "relations": []}, 2)
-    found = errors.document()
+    joint = {"entities": [{"text": "Ann", "type": "PER"}], "relations": [triple | {"type": "born_in"}]}
+    task = RelationsTask(("lives_in", "works_in", "born_in"), ("PER",))
+    found = errors_of(task, [
+        (json.dumps([triple]), json.dumps([triple | {"type": "works_in"}])),
+        (json.dumps(joint), '{"entities": [], "relations": []}'),
+    ])  # fmt: skip
     assert [(one["label"], one["text"]) for one in found["missed"]] == [
-        ("lives_in", "Ann → Rome"), ("PER", "Ann"), ("born_in", "Ann (PER) → Rome"),
+        ("lives_in", "Ann → Rome"), ("born_in", "Ann → Rome"), ("PER", "Ann"),
     ]  # fmt: skip
     assert [(one["gold"], one["predicted"], one["of"]) for one in found["confused"]] == [("lives_in", "works_in", 1)]
-    errors = Errors(Labelled("classification"))  # type: ignore[arg-type]
-    add(errors, ["sport", "news"], ["news", "art"])
-    found = errors.document()
+    found = errors_of(MultiLabelTask(("sport", "news", "art")), [('["sport", "news"]', '["news", "art"]')])
     assert [(one["label"], one["text"]) for one in found["missed"] + found["invented"]] == [("sport", ""), ("art", "")]
     assert [(one["gold"], one["predicted"]) for one in found["confused"]] == [("sport", "art")]
+    assert found["figure"]["name"] == "exact_match", "no metric of the task is called accuracy"
 
 
 ANSWERS: dict[str, tuple[Task, list[str]]] = {
     "labels": (LABELS, ["a", "b", "c", "", "d"]),
     "spans": (SPANS, [spans(), spans(("PER", "x")), spans(("PER", "x"), ("LOC", "y"), ("LOC", "y")), "?"]),
+    "sets": (MultiLabelTask(("a", "b")), ['["a"]', '["a", "b"]', "[]", "?"]),
     "json": (CONTACT, ['{"a": 1}', '{"a": 1, "b": [1, 2]}', '{"b": [2, 1, 3]}', "{}", "["]),
     "text": (TextTask(), ["a b c", "a b", "c", ""]),
 }
@@ -166,7 +154,7 @@ def pairs_of(name: str, rows: int, seed: int = 3) -> tuple[Task, list[tuple[Pars
 
 
 def summed(task: Task, scores: Iterable[Score]) -> Sums:
-    figure, sums = figure_of(task.primary), Sums()
+    figure, sums = figure_of(task.metrics), Sums()
     for score in scores:
         sums.add(*figure.terms(score), None)
     return sums
@@ -184,7 +172,7 @@ def totals(scores: Iterable[Score]) -> dict[tuple[str, ...], float]:
 def test_the_figure_of_all_rows_is_the_tasks_own(name: str) -> None:
     task, made = pairs_of(name, 300)
     scores = [score for *_, score in made]
-    figure = figure_of(task.primary)
+    figure = figure_of(task.metrics)
     assert summed(task, scores).value == pytest.approx(task.aggregate(totals(scores))[figure.name], abs=1e-12)
 
 
@@ -192,7 +180,7 @@ def test_the_figure_of_all_rows_is_the_tasks_own(name: str) -> None:
 def test_the_interval_agrees_with_the_bootstrap(name: str) -> None:
     task, made = pairs_of(name, 250)
     scores = [score for *_, score in made]
-    terms = np.array([figure_of(task.primary).terms(score) for score in scores])
+    terms = np.array([figure_of(task.metrics).terms(score) for score in scores])
     sums = terms[np.random.default_rng(1).integers(len(scores), size=(2000, len(scores)))].sum(1)
     drawn = np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5])
     estimate = summed(task, scores).estimate()

@@ -131,6 +131,19 @@ def test_relations_alone_keep_their_keys(template) -> None:
     assert not grammar.accepts('[{"subject": "q", "relation": "Kill", "object": "w"}]')
 
 
+def test_types_have_their_place_whatever_their_keys_are_called(template) -> None:
+    span = {"text": "a", "type": "Peop", "from": 0, "to": 1}
+    relation = {"subj": "a", "subj_type": "Peop", "predicate": "Kill", "obj": "a", "obj_label": "Loc"}
+    answers = [json.dumps({"entities": [span], "relations": [relation]})] * 3
+    text = answer_grammar(Relations(), answers)  # type: ignore[arg-type]
+    assert text is not None
+    grammar = Grammar(text, template)
+    assert grammar.accepts(answers[0])
+    for wrong in ({"subj_type": "Kill"}, {"obj_label": "Kill"}, {"predicate": "Peop"}):
+        assert not grammar.accepts(json.dumps({"entities": [span], "relations": [{**relation, **wrong}]}))
+    assert not grammar.accepts(json.dumps({"entities": [{**span, "type": "Kill"}], "relations": [relation]}))
+
+
 @dataclass(frozen=True)
 class Several:
     """The shape of a classification with several labels."""

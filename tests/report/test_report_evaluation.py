@@ -120,7 +120,8 @@ def test_calibration(judged: Run) -> None:
 
 
 def test_the_threshold_is_rounded_down() -> None:
-    assert Covered(0.8, 0.9, 0.99997).option == "0.9999"
+    assert Covered(0.8, 0.9, 0.9999978).option == "0.999997"
+    assert [Covered(0.8, 0.9, sure).option for sure in (0.412, 0.57, 0.999996)] == ["0.412", "0.57", "0.999996"]
     found = read_calibration(
         {"coverage": [{"coverage": c, "accuracy": 1 - c / 10, "threshold": 1 - c} for c in (1, 0.79, 0.85)]}
     )

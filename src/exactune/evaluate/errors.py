@@ -10,7 +10,6 @@ from typing import Any
 
 from exactune.evaluate.slices import MOST_ROWS, Slices, figure_of
 from exactune.tasks import Parsed, Score, Task
-from exactune.tasks.entities import TEXT_KEYS, TYPE_KEYS
 from exactune.tasks.jsontext import READABLE, leaves
 from exactune.types import Example, JsonValue, Status
 
@@ -27,12 +26,6 @@ LISTED = 50
 
 LONGEST = 200
 """Characters of a thing; what is longer is cut."""
-
-ENDS = (("head", "subject"), ("tail", "object"))
-"""Keys that may hold the two ends of a relation."""
-
-LABEL_KEYS = (*TYPE_KEYS, "relation", "predicate")
-"""Keys that may hold what a thing is."""
 
 Item = tuple[str, str]
 """Label and text: type and span, field and value, relation and its ends."""
@@ -80,7 +73,7 @@ class Errors:
     def __init__(self, task: Task) -> None:
         self._task = task
         self._confused, self._gold, self._missed, self._invented = _Tally(), _Tally(), _Tally(), _Tally()
-        self._slices = Slices(figure_of(task.primary))
+        self._slices = Slices(figure_of(task.metrics))
 
     def add(self, example: Example, gold: Parsed, predicted: Parsed, score: Score) -> None:
         """Count one row.
@@ -176,27 +169,14 @@ def _counted(kind: str, answer: Parsed) -> Counter[Item]:
 
 
 def _things(value: JsonValue) -> Iterator[Item]:
-    """Labels, entities and relations of a parsed answer, also where an object holds several lists of them."""
+    """Labels, entities and relations of a parsed answer; relations and the entities beside them are one list."""
     if isinstance(value, dict):
-        text = next((value[key] for key in TEXT_KEYS if isinstance(value.get(key), str)), None)
-        ends = [_end(value[key]) for pair in ENDS for key in pair if key in value]
-        label = next((value[key] for key in LABEL_KEYS if isinstance(value.get(key), str)), "")
-        if len(ends) == 2:
-            yield label, " → ".join(ends)
-        elif text is not None:
-            yield label, text
+        value = [*value["relations"], *value.get("entities", ())]
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, str):
+            yield item, ""
         else:
-            for inner in value.values():
-                yield from _things(inner)
-    elif isinstance(value, list):
-        for item in value:
-            yield from [(item, "")] if isinstance(item, str) else _things(item)
-
-
-def _end(value: JsonValue) -> str:
-    """One end of a relation: a span, or an entity."""
-    found = next(_things(value), None) if isinstance(value, dict) else None
-    return f"{found[1]} ({found[0]})" if found and found[0] else found[1] if found else str(value)
+            yield item["type"], item["text"] if "text" in item else f"{item['head']} → {item['tail']}"
 
 
 def _plain(leaf: str) -> str:

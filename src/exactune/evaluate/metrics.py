@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -79,10 +80,15 @@ def percentiles(samples: NDArray[np.float64], value: float) -> Figure:
     return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}
 
 
-def wilson(share: float, rows: int) -> Figure:
-    """A share of the rows with Wilson's score interval (Wilson, 1927), which has a width at 0 and 1, too."""
+def wilson(share: float, trials: float) -> Figure:
+    """A share with Wilson's score interval (Wilson, 1927), which has a width at 0 and 1, too.
+
+    Of no trials it is everything from 0 to 1.
+    """
+    if trials <= 0:
+        return {"value": share, "low": 0.0, "high": 1.0}
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    reach = z / (1 + z * z / rows) * float(np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)))
+    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    reach = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     # Rounding must not leave the share itself outside.
     return {"value": share, "low": max(0.0, min(middle - reach, share)), "high": min(1.0, max(middle + reach, share))}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import Any
 
 from exactune.data.script import script_of
-from exactune.evaluate.metrics import CONFIDENCE
+from exactune.evaluate.metrics import wilson
 from exactune.tasks import Score
 from exactune.types import Example, Status
 
@@ -29,8 +27,6 @@ BINS = 5
 
 LEAST = 10
 """Rows that a slice needs before it is called worse than the rest."""
-
-Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +54,15 @@ class Figure:
         return hits, whole
 
 
-def figure_of(primary: str) -> Figure:
-    """The figure for a task's primary metric.
+def figure_of(metrics: Sequence[str]) -> Figure:
+    """The figure for a task of these metrics, the primary one first.
 
-    Macro F1 becomes accuracy: the rows of one gold label hold next to no other label, so that their macro F1 would
-    mostly count the labels that were mistaken for it.
+    Macro F1 becomes the share of right answers: the rows of one gold label hold next to no other label, so that their
+    macro F1 would mostly count the labels that were mistaken for it.
     """
-    name = "accuracy" if primary == "macro_f1" else primary
+    name, *others = metrics
+    if name == "macro_f1":
+        name = "accuracy" if "accuracy" in others else "exact_match"
     return Figure(name, pooled=name not in ("accuracy", "exact_match", "token_f1"))
 
 
@@ -116,18 +114,7 @@ class Sums:
         if 0 < value < 1:
             most = max(self.telling, self.whole / 2)
             trials = min(most, value * (1 - value) * self.whole**2 / spread) if spread else most
-        return _wilson(value, trials)
-
-
-def _wilson(share: float, trials: float) -> dict[str, float]:
-    """A share with its 95 % score interval (Wilson, 1927); of no trials, everything from 0 to 1."""
-    if trials <= 0:
-        return {"value": share, "low": 0.0, "high": 1.0}
-    edge = Z * Z / trials
-    middle = (share + edge / 2) / (1 + edge)
-    reach = Z / (1 + edge) * math.sqrt(share * (1 - share) / trials + edge / (4 * trials))
-    # Rounding must not leave the share itself outside.
-    return {"value": share, "low": max(min(middle - reach, share), 0.0), "high": min(max(middle + reach, share), 1.0)}
+        return wilson(value, trials)
 
 
 class Slices:

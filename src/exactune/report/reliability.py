@@ -44,7 +44,7 @@ class Covered:
     @property
     def option(self) -> str:
         """The threshold for the command line, rounded down: up, the last of the rows would be left out."""
-        return f"{math.floor(self.threshold * 1e4) / 1e4:g}"
+        return f"{math.floor(self.threshold * 1e6 + 1e-3) / 1e6:g}"
 
 
 @dataclass(frozen=True, slots=True)

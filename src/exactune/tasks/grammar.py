@@ -13,6 +13,7 @@ from exactune.tasks.base import Task
 from exactune.tasks.classification import ClassificationTask
 from exactune.tasks.copying import copied_texts, ends_between_words, mark_copied
 from exactune.tasks.entities import TEXT_KEYS, TYPE_KEYS, EntitiesTask, unwrap
+from exactune.tasks.items import HEAD_KEYS, RELATION_KEYS, TAIL_KEYS, type_keys
 from exactune.tasks.jsontask import JsonTask
 from exactune.tasks.layout import Layout, find_layout
 from exactune.tasks.rules import MAX_KEYS, UnsupportedSchema, lark
@@ -24,13 +25,7 @@ __all__ = ["answer_grammar", "copying_grammar"]
 
 STRINGS: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}}
 
-END_KEYS = ("head", "tail", "subject", "object", "subj", "obj", "source", "target", "from", "to", "arg1", "arg2")
-"""Keys that may hold an end of a relation; an object with one of them is a relation."""
-
-RELATION_KEYS = ("relation", "predicate", "rel", *TYPE_KEYS)
-"""Keys that may hold the type of a relation."""
-
-END_TYPES = ("head_type", "tail_type", "subject_type", "object_type")
+END_TYPES = tuple(key for end in (*HEAD_KEYS, *TAIL_KEYS) for key in type_keys(end))
 """Keys that may hold the type of an end."""
 
 
@@ -155,8 +150,7 @@ def _with_types(schema: Any, relation_types: Sequence[str], entity_types: Sequen
         made["items"] = _with_types(schema["items"], relation_types, entity_types)
     if "properties" in schema:
         fields = schema["properties"]
-        is_relation = any(key in fields for key in END_KEYS)
-        names = dict.fromkeys(RELATION_KEYS, relation_types if is_relation else entity_types)
+        names = dict.fromkeys(RELATION_KEYS, relation_types if _is_relation(fields) else entity_types)
         names |= dict.fromkeys(END_TYPES, entity_types)
         made["properties"] = {
             name: _with_types(item, relation_types, entity_types)
@@ -167,6 +161,15 @@ def _with_types(schema: Any, relation_types: Sequence[str], entity_types: Sequen
             for name, item in fields.items()
         }
     return made
+
+
+def _is_relation(fields: Mapping[str, Any]) -> bool:
+    heads, tails = ([fields[key] for key in keys if key in fields] for keys in (HEAD_KEYS, TAIL_KEYS))
+    if not heads or not tails:
+        return False
+    # A span `from` one character `to` another has a text of its own.
+    named = any(key in fields for key in TEXT_KEYS)
+    return not (named and heads[0].get("type") == tails[0].get("type") == "integer")
 
 
 def _is_text(schema: Any) -> bool:
