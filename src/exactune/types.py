@@ -140,9 +140,9 @@ class Generation:
             of those it leaves a choice for, among the tokens that it allows.
         tokens: How many tokens were generated.
         forced: How many of them a grammar left no choice for.
-        closed: Whether it had no more room, and went on only to end as its grammar wants it.
         ids: The tokens, four bytes each.
         logprobs: Of each of them, NaN where there was no choice (nats, float32).
+        closed: Whether it had no more room, and went on only to end as its grammar wants it.
     """
 
     text: str
@@ -150,9 +150,9 @@ class Generation:
     logprob: float
     tokens: int = field(default=0)
     forced: int = field(default=0)
-    closed: bool = field(default=False)
     ids: array[int] = field(default_factory=lambda: array("I"), repr=False)
     logprobs: array[float] = field(default_factory=lambda: array("f"), repr=False)
+    closed: bool = field(default=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ def generate(
             for index, row in zip(batch, rows, strict=True):
                 answers[index] = Generation(
                     template.decode(row.ids), row.stopped, row.logprob, len(row.ids), row.forced,
-                    closed=len(row.ids) > row.room, ids=array("I", row.ids), logprobs=row.logprobs,
+                    array("I", row.ids), row.logprobs, closed=len(row.ids) > row.room,
                 )  # fmt: skip
             advance(len(batch))
     return [answer for answer in answers if answer is not None]
