@@ -190,9 +190,7 @@ class EvaluateConfig(_Node):
     """At most this many eval rows are answered at each evaluation during training: a seeded, stratified slice."""
     batch_size: int = Field(32, ge=1)
     """Rows generated together."""
-    baselines: Literal["auto"] | list[
-        Literal["majority", "linear", "fields", "gazetteer", "zero_shot", "few_shot"]
-    ] = "auto"  # fmt: skip
+    baselines: Annotated[list[str], BeforeValidator(_one_or_many)] = ["auto"]
     """What the model has to beat. ``auto``: all that fit the task; a list: these. ``majority`` gives the most frequent
     training answer; ``linear`` (classification) is TF-IDF with logistic regression; ``fields`` (json) copies each field
     or gives its most frequent value; ``gazetteer`` (entities, relations) looks up what training rows have;

@@ -106,6 +106,9 @@ def test_fields_are_copied_where_that_was_right_and_the_usual_ones_otherwise() -
     (other,) = asked(baseline, "什麼都沒有")
     assert other["性質"] == "命令"
     assert list(other) == list(right)
+    # What Python would read as a number is none in JSON.
+    (third,) = asked(baseline, text.replace("條數：87", "條數：NaN"))
+    assert third["條數"] == other["條數"]
 
 
 def test_fields_that_answers_lack_and_lists_of_one() -> None:

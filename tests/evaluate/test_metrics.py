@@ -108,6 +108,19 @@ def test_certainty_has_no_width() -> None:
     assert summarize(task, [score] * 20)["token_f1"] == pytest.approx({"value": 2 / 3, "low": 2 / 3, "high": 2 / 3})
 
 
+@pytest.mark.parametrize("given", ["a", "?"])
+def test_a_few_rows_that_are_all_alike_prove_little(given: str) -> None:
+    task = ClassificationTask(("a", "b"))
+    scores = [task.score(task.parse("a"), task.parse(given))] * 4
+    summary = summarize_counted(task, Counted.of(scores))
+    value = float(given == "a")
+    for figure in (summary.metrics["macro_f1"], summary.per_label["a"]):
+        assert (figure["low"], figure["high"]) == pytest.approx((0.51, 1) if value else (0, 0.49), abs=0.001)
+    # What no row has is wrong wherever it is given; its rows say nothing of it.
+    stray = summarize_counted(task, Counted.of([task.score(task.parse("a"), task.parse("b"))] * 4)).per_label["b"]
+    assert (stray["low"], stray["high"]) == (0, 0)
+
+
 def test_json_able() -> None:
     task = ClassificationTask(("a", "b"))
     summary = summarize(task, scores_of(task, 10, 0.5))

@@ -139,9 +139,10 @@ def test_full_fine_tuning_asks_the_base_again(base: Path, tmp_path: Path) -> Non
     assert document["gates"]["accuracy"]["passed"] is False
 
 
-def test_a_baseline_that_does_not_fit_is_refused_before_training(base: Path, tmp_path: Path) -> None:
-    task = write_task(tmp_path, base, "evaluate: {baselines: [gazetteer]}\n")
-    with pytest.raises(ConfigError, match="no baseline of a classification task"):
+@pytest.mark.parametrize("name", ["gazetteer", "linaer"])
+def test_a_baseline_that_does_not_fit_is_refused_before_training(base: Path, tmp_path: Path, name: str) -> None:
+    task = write_task(tmp_path, base, f"evaluate: {{baselines: {name}}}\n")
+    with pytest.raises(ConfigError, match=f"`{name}` is no baseline of a classification task"):
         exactune.train(task, output=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 

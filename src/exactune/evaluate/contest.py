@@ -43,8 +43,8 @@ def wanted_baselines(task: Task, config: Config) -> list[str]:
         ConfigError: It names one that has nothing to say to this task.
     """
     fitting, asked = FITTING[task.type], config.evaluate.baselines
-    for name in () if asked == "auto" else asked:
-        if name not in fitting:
+    for name in asked:
+        if name not in (*fitting, "auto"):
             raise ConfigError(
                 say(
                     "`evaluate.baselines`: `{name}` is no baseline of a {type} task. Choose from {names}.",
@@ -53,7 +53,7 @@ def wanted_baselines(task: Task, config: Config) -> list[str]:
                     names=", ".join(fitting),
                 )
             )
-    return [name for name in fitting if asked == "auto" or name in asked]
+    return [name for name in fitting if "auto" in asked or name in asked]
 
 
 def enter(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from exactune.evaluate.evaluation import Baseline, read_texts
 from exactune.tasks import Task
+from exactune.tasks.jsontext import parse_json
 from exactune.types import Example, JsonValue
 
 __all__ = ["fields"]
@@ -137,7 +138,7 @@ def _shaped(text: str, form: JsonValue) -> str | None:
     if isinstance(form, str):
         return json.dumps(text, ensure_ascii=False)
     try:
-        number = json.loads(text)
+        number = parse_json(text)
     except ValueError:
         return None
     return json.dumps(number) if isinstance(number, int | float) and not isinstance(number, bool) else None

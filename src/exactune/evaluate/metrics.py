@@ -44,9 +44,10 @@ def summarize(
 ) -> Summary:
     """Each metric of a task with a 95 % interval.
 
-    Shares of the rows have Wilson's. The others have the percentile bootstrap over rows (Efron, 1979), drawn within
-    strata, widened where necessary to hold the value itself: metrics that are no means, such as macro F1, are biased in
-    resamples.
+    Shares of the rows have Wilson's, and so has any figure of exactly 0 or 1, which no resample would move: a few rows
+    that are all right do not prove as much as many. The others have the percentile bootstrap over rows (Efron, 1979),
+    drawn within strata, widened where necessary to hold the value itself: metrics that are no means, such as macro F1,
+    are biased in resamples.
 
     Args:
         task: Whose metrics to take.
@@ -61,13 +62,15 @@ def summarize(
     (samples,) = draw(task, [counted], strata or [0] * len(counted), resamples=resamples, seed=seed)
     totals, rows = counted.totals(), counted.answered
     metrics = {
-        name: wilson(value, rows) if name in SHARES else percentiles(samples.metrics[name], value)
+        name: wilson(value, rows) if name in SHARES or value in (0, 1) else percentiles(samples.metrics[name], value)
         for name, value in task.aggregate(totals).items()
     }
     per_label = {label: dict(row) for label, row in task.per_label(totals).items()}
     for label, row in per_label.items():
         if label in samples.f1:
-            figure = percentiles(samples.f1[label], row["f1"])
+            # Of a label that no row has, its rows say nothing.
+            ends = row["f1"] in (0, 1) and row["support"]
+            figure = wilson(row["f1"], row["support"]) if ends else percentiles(samples.f1[label], row["f1"])
             row |= {"low": figure["low"], "high": figure["high"]}
     return Summary(metrics, per_label)
 
