@@ -40,7 +40,6 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from torch.nn.attention.flex_attention import create_block_mask
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen3Config, Qwen3ForCausalLM, TrainerCallback
 from trl import SFTConfig, SFTTrainer
@@ -51,14 +50,15 @@ from exactune.data.load import load
 from exactune.environment import versions
 from exactune.infer.model import describe_device
 from exactune.layers import parse_mapping, resolve
-from exactune.render.packing import CostModel, Tree, pack
+from exactune.render.packing import pack
 from exactune.render.template import Encoded, Template
 from exactune.rundir import write_json
 from exactune.train.adapter import make_trainable
 from exactune.train.engine import choose_engine, tree_cost
 from exactune.train.methods import sft_trainer
-from exactune.train.steps import Cutter, Pass, padded, trees
+from exactune.train.steps import padded, trees
 from exactune.types import Example, Message
+from flex_side import flex_trees
 
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"
@@ -131,34 +131,6 @@ class Clock(TrainerCallback):
         self.last = ended
 
 
-class FlexPass(Pass):
-    """A tree whose attention is torch's FlexAttention."""
-
-    def nll(self, model: torch.nn.Module, device: torch.device) -> torch.Tensor:
-        """As :func:`exactune.render.batch.tree_nll`."""
-        assert isinstance(self.inputs, Tree)
-        tree = self.inputs.to(device)
-
-        def seen(batch: torch.Tensor, head: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-            return (key <= query) & (query < tree.end[key])
-
-        mask = create_block_mask(seen, None, None, len(tree), len(tree), device=str(device))
-        logits = model(
-            input_ids=tree.input_ids[None], position_ids=tree.position_ids[None], attention_mask=mask,
-            use_cache=False, logits_to_keep=tree.source,
-        ).logits[0]  # fmt: skip
-        losses = torch.nn.functional.cross_entropy(logits.float()[tree.predicted_from], tree.target, reduction="none")
-        return losses @ tree.weight
-
-
-def by_flex(model: torch.nn.Module, rows: Sequence[Encoded]) -> Cutter:
-    """The trees of ``tree``, for FlexAttention."""
-    model.get_base_model().set_attn_implementation("flex_attention")
-    budget = tree_cost(model, rows, TRAINING).budget
-    cutter = trees(CostModel(pair=0.0, budget=budget))
-    return lambda step: [FlexPass(part.rows, part.inputs) for part in cutter(step)]
-
-
 def now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -202,7 +174,7 @@ def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folde
         dense = trees(tree_cost(model, rows, TRAINING)) if side == "tree-dense" else padded(4)
         cutter = choose_engine(model, rows, TRAINING)[0] if side == "tree" else dense
         if side == "tree-flex":
-            cutter = by_flex(model, rows)
+            cutter = flex_trees(model, tree_cost(model, rows, TRAINING).budget)
         return sft_trainer(model, tokenizer, rows, TRAINING, folder, [clock], cutter)
     batch = STEP if side == "trl-one-batch" else 4
     options = {} if side == "trl" else {"gradient_checkpointing": False}
