@@ -14,26 +14,29 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from exactune.checks import RULES
+from exactune import checks, diagnose
 from exactune.config import Config, config_keys
 from exactune.layers import ALIASES
 from exactune.mend import MENDED
+from exactune.rules import Rule
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
 def rules() -> str:
     """Every rule with the sections of its docstring, below a table of them all."""
+    known: tuple[Rule[Any], ...] = checks.RULES + diagnose.RULES
     parts = ["# Rules\n\nMade from the docstrings by `make docs`. On the command line: `exactune explain D205`, and in "
              "Traditional Chinese: `exactune --lang zh-TW explain D205`.\n\n"
-             "Errors stop a training run. `exactune check --fix -o DIR` mends in copies what is marked so.\n\n"
+             "D rules look at data (`exactune check`); their errors stop a training run, and `exactune check --fix -o "
+             "DIR` mends in copies what is marked so. R rules look at a finished run (`exactune diagnose`).\n\n"
              "| code | name | severity | | mended by `--fix` |\n| --- | --- | --- | --- | --- |\n"]  # fmt: skip
-    for rule in RULES:
+    for rule in known:
         link = f"{rule.code} {rule.name} ({rule.severity})".lower().replace(" ", "-").translate({40: None, 41: None})
         mended = "yes" if rule.code in MENDED else ""
         summary = _plain(rule.sections[0][1]).replace("|", "\\|")
         parts.append(f"| [{rule.code}](#{link}) | {rule.name} | {rule.severity} | {summary} | {mended} |\n")
-    for rule in RULES:
+    for rule in known:
         parts.append(f"\n## {rule.code} {rule.name} ({rule.severity})\n")
         parts += [_section(heading, text) for heading, text in rule.sections]
     return "".join(parts)

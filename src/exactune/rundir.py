@@ -12,6 +12,7 @@
     adapter/ or model/      the best checkpoint, ready to load
     eval/predictions.jsonl  one line per scored row
     eval/metrics.json       what the scored rows add up to
+    diagnosis.json          what is wrong with the run, and what to change
     report.html
 """
 
@@ -97,6 +98,10 @@ class Run:
     @property
     def metrics(self) -> Path:
         return self.path / "eval" / "metrics.json"
+
+    @property
+    def diagnosis(self) -> Path:
+        return self.path / "diagnosis.json"
 
     @property
     def report(self) -> Path:
