@@ -1,4 +1,4 @@
-"""Write docs/rules.md and docs/config.md from the docstrings, docs/recipes.md from recipes.yaml, docs/remedies.md from doctor.yaml.
+"""Write docs/rules.md and docs/config.md from the docstrings, docs/recipes.md and docs/remedies.md from their tables.
 
 ``--check`` only says whether they are current.
 """
