@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 
 from exactune import ranks
 from exactune.cli.screen import TrainingScreen, err, out, show_metrics
-from exactune.language import said, translate
+from exactune.language import restored, said, translate
 from exactune.rundir import Run, read_json
 from exactune.stop import held
 
@@ -57,8 +57,17 @@ def finish(run: Run) -> None:
     """Show the figures and where they are."""
     document = read_json(run.metrics)
     show_metrics(document)
+    for line in diagnosis_lines(run):
+        out.print(line, markup=False)
     out.print(said("run     {run}\nreport  {report}", run=run.path, report=run.report), markup=False)
     apply_gates(document)
+
+
+def diagnosis_lines(run: Run) -> Iterator[str]:
+    """The findings of the diagnosis, a line each; what to do about them is in the report."""
+    for finding in map(restored, read_json(run.diagnosis)):
+        yield said("finding {code} {name}: {message}", code=finding["code"], name=finding["name"],
+                   message=finding["message"])  # fmt: skip
 
 
 def apply_gates(document: Mapping[str, Any]) -> None:
