@@ -41,6 +41,7 @@ def test_the_metrics_file_has_a_line_per_step_and_evaluation(finished: Run) -> N
     assert all({"epoch", "time", "learning_rate", "grad_norm"} <= line.keys() for line in steps)
     assert [line["epoch"] for line in evals] == [1, 2]
     assert all({"loss", "macro_f1", "accuracy"} <= line["eval"].keys() for line in evals)
+    assert 0 < evals[0]["moved"] < evals[1]["moved"] < 1
 
 
 def test_every_test_row_is_answered_once(finished: Run) -> None:
