@@ -115,7 +115,8 @@ def diverged(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
 
     What it does:
         Fires when the mean loss of the last epoch is half as high again as that of the best one, when it ends as high
-        as the first logged line, or when a logged loss is four times the highest of the epoch before it.
+        as the first logged line, when a logged loss is four times the highest of the epoch before it, and when the
+        weights were changed by twice their own norm.
 
     Why it matters:
         Steps too large for the weights destroy what the base model knows. Later epochs may look calm and learn only
@@ -137,21 +138,37 @@ def diverged(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
             "the mean training loss was {best:.3f} in epoch {epoch} and {last:.3f} in the last one",
             best=best, epoch=losses.index(best) + 1, last=last,
         )  # fmt: skip
-    elif min(line.loss for line in seen.steps[-3:]) >= limit("never_learned") * first:
+    elif min(line.loss for line in seen.steps[-3:]) >= limit("never_learned") * first and not _still(seen):
         message = say("the training loss began at {first:.3f} and ended at {last:.3f}", first=first, last=last)
     elif spike is not None:
         message = say(
             "the training loss rose from {before:.3f} to {after:.3f} by step {step}",
             before=spike[1], after=spike[2], step=spike[0],
         )  # fmt: skip
+    elif (moved := _moved(seen)) >= limit("moved_too_far"):
+        message = say(
+            "the weights were changed by {moved:.3g} times their own norm; the training loss began at {first:.3f} and "
+            "ended at {last:.3f}",
+            moved=moved, first=first, last=last,
+        )  # fmt: skip
     else:
         return
     evidence = {
-        "first_loss": first, "best_loss": best, "last_loss": last,
+        "moved": _moved(seen), "first_loss": first, "best_loss": best, "last_loss": last,
         "learning_rate": seen.config.training.learning_rate,
         "recipe_rate": seen.recipe.get("training.learning_rate"),
     } | ({"step": spike[0], "loss_before": spike[1], "loss_after": spike[2]} if spike else {})  # fmt: skip
     yield rule.finding(message, evidence=evidence, patch=patch_for(rule.code, seen))
+
+
+def _still(seen: Symptoms) -> bool:
+    """Whether the weights are known to have stayed where they were: then a flat loss is no divergence."""
+    return 0 < _moved(seen) < limit("moved")
+
+
+def _moved(seen: Symptoms) -> float:
+    """How far the weights have moved at most; 0 where that was not measured."""
+    return max((one.moved or 0.0 for one in seen.evaluations), default=0.0)
 
 
 def _spike(seen: Symptoms) -> tuple[int, float, float] | None:
@@ -201,7 +218,7 @@ def hardly_moved(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """Training changed next to nothing.
 
     What it does:
-        Fires when the published weights differ from the base's by less than 0.3 % of their norm.
+        Fires when the published weights differ from the base's by less than 0.5 % of their norm.
 
     Why it matters:
         The run answers as the base model does, whatever its loss curve looks like. A learning rate copied from full
