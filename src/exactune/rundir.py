@@ -8,6 +8,7 @@
     data.json               files, sha256, row counts, split ids, rejected rows
     findings.json           what the checks found
     train/metrics.jsonl     one line per logged step and per evaluation
+    train/predictions.jsonl one line per training row that the finished model answered
     checkpoints/step-NNNNNN resumable states: complete or absent
     adapter/ or model/      the best checkpoint, ready to load
     eval/predictions.jsonl  one line per scored row
@@ -73,6 +74,10 @@ class Run:
     @property
     def train_metrics(self) -> Path:
         return self.path / "train" / "metrics.jsonl"
+
+    @property
+    def train_predictions(self) -> Path:
+        return self.path / "train" / "predictions.jsonl"
 
     @property
     def checkpoints(self) -> Path:
