@@ -264,7 +264,8 @@ def label_noise(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
 
     What it does:
         A linear model that has not seen a row, and the fine-tuned one, are asked for its label (confident learning,
-        Northcutt et al. 2021); fires when a tenth of the labels or more is estimated to be wrong.
+        Northcutt et al. 2021); fires when a tenth of the labels or more is estimated to be wrong, and at least half as
+        many by the estimate's interval.
 
     Why it matters:
         No setting makes up for wrong labels: the model learns to make the same mistakes, and the scored rows, labelled
@@ -277,7 +278,7 @@ def label_noise(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         Look at the rows named, the surest first, and correct what is wrong; agree on a rule for what is unclear.
     """
     block = seen.scored.get("doubts", {})
-    if block.get("share", 0.0) < limit("noise"):
+    if block.get("share", 0.0) < limit("noise") or block.get("low", 1.0) < limit("noise") / 2:
         return
     message = say(
         "about {share:.0%} of {rows:,} training labels are probably wrong", share=block["share"], rows=block["rows"]
@@ -318,7 +319,7 @@ def unlike_train(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         parts.append(say("they have {scored:.0f} characters instead of {train:.0f}", **length))
     if unseen and unseen["scored"] > 1.5 * unseen["expected"]:
         parts.append(say("{scored:.0%} of their words are new instead of {expected:.0%}", **unseen))
-    if labels.get("distance", 0.0) > limit("swallowed"):
+    if labels.get("distance", 0.0) > max(limit("swallowed"), labels.get("chance", 0.0)):
         parts.append(
             say("their labels are distributed otherwise (distance {distance:.2f})", distance=labels["distance"])
         )
