@@ -49,7 +49,7 @@ def prepare(case: Case, folder: Path) -> Path:
         write_jsonl(folder / f"{name}.jsonl", rows)
     tree = _tree(case.settings)
     tree["model"], tree["data"], tree["task"] = "mini", {name: f"{name}.jsonl" for name in splits}, source.answers()
-    tree["evaluate"] = {"baselines": list(source.baselines)}
+    tree["evaluate"] = {"rows": 50, "baselines": list(source.baselines)}
     tree.setdefault("training", {})["seed"] = case.seed
     if case.damage:
         # Whoever has such rows and trains all the same was told so before: here the runs themselves have to tell.
@@ -176,6 +176,9 @@ def totals(judged: Mapping[str, Any], patched: Mapping[str, Any]) -> Iterator[st
     first = sum(line["findings"][:1] != [] and line["findings"][0][0] in CASES[line["case"]].expects for line in sick)
     yield f"it is the first finding in {_share(first, len(sick))}"
     yield f"an error is found in {_share(len(healthy) - sum(map(is_right, healthy)), len(healthy))} healthy runs"
+    yield "missed or wrongly alarmed: " + (
+        ", ".join(name for name, line in judged.items() if not is_right(line)) or "-"
+    )
     mended = [line for name, line in patched.items() if CASES[name].patched]
     better = sum(line["verdict"] == "better" for line in mended)
     yield f"with its patch, {_share(better, len(mended))} runs whose config was at fault are better"
@@ -210,7 +213,11 @@ def one(case: Case, part: str, folder: Path) -> None:
     if part == "run" and done:
         return
     if part == "run":
-        train(prepare(case, folder / case.name), Run(folder / case.name / "run"))
+        run = Run(folder / case.name / "run")
+        train(prepare(case, folder / case.name), run)
+        if not run.train_metrics.is_file():
+            (folder / case.name / "run.json").unlink()
+            raise SystemExit(f"{case.name} did not train: see {folder / case.name / 'run.log'}")
     elif not done:
         print(f"{case.name}: not trained yet")
         return

@@ -54,7 +54,7 @@ def _rate(value: float, epochs: int = 6) -> dict[str, Any]:
 THIN = {"lora.r": 1, "lora.lora_alpha": 1, "training.num_epochs": 6}
 FREE = {"constrain": False}
 FEW = (60, 50, 200)
-SHORT = (120, 50, 100)
+SHORT = (120, 40, 60)
 
 CURVES = (
     Case("overfit-waimai", "waimai", "60 rows, 40 epochs, no early stop", ("R101",), FEW, _long(40), patched=True),
@@ -66,7 +66,7 @@ CURVES = (
     Case("slow-500-contact", "contact", "the guide's rate typed as it is, 1/500 of the base's", ("R105", "R102"), SHORT, _rate(1e-5, 3), patched=True),
     Case("slow-1000-finance", "finance", "rate / 1000", ("R105", "R102"), settings=_rate(5e-6), patched=True),
     Case("slow-1000-snips", "snips", "rate / 1000", ("R105", "R102"), SHORT, _rate(5e-6, 3), patched=True),
-    Case("fast-100-waimai", "waimai", "rate x 100", ("R103",), settings=_rate(0.5), patched=True),
+    Case("fast-100-waimai", "waimai", "rate x 100", ("R103",), settings=_rate(0.5, 4), patched=True),
     Case("fast-100-snips", "snips", "rate x 100", ("R103",), SHORT, _rate(0.5, 4), patched=True),
     Case("fast-20-banking", "banking-8", "rate x 20", ("R103", "R104"), settings=_rate(0.1), patched=True),
     Case("fast-20-finance", "finance", "rate x 20", ("R103", "R104"), settings=_rate(0.1), patched=True),
