@@ -14,15 +14,15 @@ from planted.rows import EXAMPLES, SETS, Row, Splits, cut
 
 __all__ = [
     "Damage", "answer_in_input", "answers", "coded", "easy_eval", "endless", "finance_test", "flipped", "invented",
-    "leaked", "long_test", "other_intents", "prose", "reworded", "single_quotes", "swallowed", "thinking", "to_script",
-    "unclosed", "variants", "without_label",
+    "leaked", "long_test", "longer", "other_intents", "prose", "reworded", "single_quotes", "swallowed",
+    "thinking", "to_script", "unclosed", "variants", "without_label",
 ]  # fmt: skip
 
 Damage = Callable[[Splits, Random], Splits]
-Both = ("train", "eval")
+BOTH = ("train", "eval")
 
 
-def answers(change: Callable[[str], str], share: float = 1.0, where: Iterable[str] = Both, only: str = "") -> Damage:
+def answers(change: Callable[[str], str], share: float = 1.0, where: Iterable[str] = BOTH, only: str = "") -> Damage:
     """A share of the answers of some splits is written otherwise; ``only`` those that contain a text."""
 
     def damage(splits: Splits, chance: Random) -> Splits:
@@ -55,9 +55,17 @@ def thinking(answer: str) -> str:
     return f"<think>\nLet me look at what is asked.\n</think>\n\n{answer}"
 
 
-def endless(answer: str) -> str:
-    """Its last words over and over."""
-    return answer + " " + " ".join([answer.split()[-1]] * 40)
+def endless(share: float) -> Damage:
+    """The last word of some answers over and over, 2 to 15 times: stopping is never the likelier next token."""
+
+    def damage(splits: Splits, chance: Random) -> Splits:
+        def made(row: Row) -> Row:
+            times = chance.randrange(2, 16) if chance.random() < share else 0
+            return row | {"output": " ".join([row["output"], *[row["output"].split()[-1]] * times])}
+
+        return splits | {name: [made(row) for row in splits[name]] for name in BOTH}
+
+    return damage
 
 
 def reworded(answer: str) -> str:
@@ -101,7 +109,7 @@ def variants(forms: Sequence[Callable[[str], str]]) -> Damage:
         def made(row: Row) -> Row:
             return row | {"output": chance.choice(forms)(row["output"])}
 
-        return splits | {name: [made(row) for row in splits[name]] for name in Both}
+        return splits | {name: [made(row) for row in splits[name]] for name in BOTH}
 
     return damage
 
@@ -127,7 +135,7 @@ def swallowed(share: float, rows: int) -> Damage:
 def without_label(part: str) -> Damage:
     """No training or eval row has the label."""
     return lambda splits, _: (
-        splits | {name: [row for row in splits[name] if part not in row["output"]] for name in Both}
+        splits | {name: [row for row in splits[name] if part not in row["output"]] for name in BOTH}
     )
 
 
@@ -197,6 +205,16 @@ def long_test(times: int) -> Damage:
             parts = [same[start : start + times] for start in range(0, len(same) - times + 1, 2)]
             rows += [part[0] | {"input": " ".join(row["input"] for row in part)} for part in parts]
         return splits | {"test": rows}
+
+    return damage
+
+
+def longer(train: int, test: int) -> Damage:
+    """Train and eval have the rows with the shortest answers, test those with the longest."""
+
+    def damage(splits: Splits, _: Random) -> Splits:
+        ordered = {name: sorted(rows, key=lambda row: len(row["output"])) for name, rows in splits.items()}
+        return {"train": ordered["train"][:train], "eval": ordered["eval"][:test], "test": ordered["test"][-test:]}
 
     return damage
 
