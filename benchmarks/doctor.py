@@ -38,6 +38,10 @@ LEADING = 2
 """A right code counts where it is among so many first findings."""
 
 
+SIGNALLED = 128
+"""Exit codes from here on are those of a run that was asked to stop."""
+
+
 def prepare(case: Case, folder: Path) -> Path:
     """Write a case's rows and config; returns the config's path."""
     source = SETS[case.set]
@@ -81,7 +85,9 @@ def train(config: Path, run: Run, *options: str) -> float:
     command = [sys.executable, "-c", "from exactune.cli import main; main()", "train", str(config), "--overwrite"]
     began = time.time()
     with (config.parent / f"{run.path.name}.log").open("w", encoding="utf-8") as log:
-        subprocess.run([*command, "--output", str(run.path), *options], stdout=log, stderr=subprocess.STDOUT)
+        done = subprocess.run([*command, "--output", str(run.path), *options], stdout=log, stderr=subprocess.STDOUT)
+    if not 0 <= done.returncode < SIGNALLED:
+        raise SystemExit(f"{config.parent.name} was interrupted")
     seconds = time.time() - began
     write_json(config.parent / f"{run.path.name}.json", {"seconds": round(seconds)})
     return seconds
