@@ -56,11 +56,11 @@ def thinking(answer: str) -> str:
 
 
 def endless(share: float) -> Damage:
-    """The last word of some answers over and over, 2 to 15 times: stopping is never the likelier next token."""
+    """The last word of some answers over and over, 2 to 9 times: stopping is never the likelier next token."""
 
     def damage(splits: Splits, chance: Random) -> Splits:
         def made(row: Row) -> Row:
-            times = chance.randrange(2, 16) if chance.random() < share else 0
+            times = chance.randrange(2, 10) if chance.random() < share else 0
             return row | {"output": " ".join([row["output"], *[row["output"].split()[-1]] * times])}
 
         return splits | {name: [made(row) for row in splits[name]] for name in BOTH}
