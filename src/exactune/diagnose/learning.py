@@ -184,7 +184,8 @@ def oscillating(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """The eval loss goes up and down instead of settling.
 
     What it does:
-        Counts the evaluations whose loss is 15 % or more above both neighbours; fires from two on.
+        Counts the evaluations whose loss is 15 % or more above both neighbours; fires where they are a fifth of all, and
+        two at least.
 
     Why it matters:
         Which checkpoint is the best is then a matter of chance, and the score of the best of several draws is too
@@ -202,7 +203,7 @@ def oscillating(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         for (before, middle), (_, after) in pairwise(pairwise(losses))
         if middle > (1 + limit("swing")) * max(before, after)
     ]
-    if len(swings) < limit("swings"):
+    if len(swings) < max(2, limit("swings") * len(losses)):
         return
     yield rule.finding(
         say(
