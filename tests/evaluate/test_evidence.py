@@ -83,6 +83,7 @@ def test_a_weak_classifier_is_not_taken_for_wrong_labels() -> None:
     assert found is not None
     assert found["low"] == 0
     assert found["share"] < 0.05
+    assert found["share"] < found["high"]
 
 
 def test_what_the_model_says_to_doubted_rows_is_told() -> None:

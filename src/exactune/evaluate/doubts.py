@@ -147,8 +147,9 @@ def _share(probabilities: Floats, classes: Numbers) -> dict[str, float]:
     error = math.sqrt(float((pull**2) @ (other - value - steepness * rank) ** 2))
     # No disagreement at all leaves room for as much as three in so many rows (Hanley and Lippman-Hand, 1983).
     reach = max(NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error, 3 / len(other))
-    low, value, high = (min(max(one, 0.0), 1.0) for one in (value - reach, value, value + reach))
-    return {"value": value, "low": low, "high": high}
+    # A line may begin below nothing; what it then leaves room for begins there.
+    value = min(max(value, 0.0), 1.0)
+    return {"value": value, "low": max(0.0, value - reach), "high": min(1.0, value + reach)}
 
 
 def _doubted(probabilities: Floats, classes: Numbers) -> list[int]:
