@@ -14,14 +14,17 @@ import yaml
 from jinja2 import Environment, nodes
 
 import exactune
-from exactune.checks import RULES
+from exactune import checks, diagnose
 from exactune.cli import app
 from exactune.language import FOREIGN
 from exactune.layers import PYDANTIC
+from exactune.rules import Rule
 
 ROOT = Path(exactune.__file__).parent
 UNCONVERTED = ("draft/page.py",)
 """Modules that still speak English only. This list may only get shorter."""
+EXPLAINED: tuple[Rule[Any], ...] = checks.RULES + diagnose.RULES
+"""Rules of the data and of runs."""
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -63,7 +66,7 @@ def in_templates() -> Iterator[str]:
 
 def in_rules() -> Iterator[str]:
     """What ``explain`` prints; an example that is data and places alone needs no translation."""
-    for rule in RULES:
+    for rule in EXPLAINED:
         for heading, text in rule.sections:
             words = re.sub(r"\{.*|`[^`]*`|\S+\.\w+", "", text)
             if heading != "Example" or re.search(r"[a-z]{3}", words):

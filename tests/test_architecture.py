@@ -96,6 +96,7 @@ def test_the_torch_free_zone_never_imports_torch_at_the_top(top: str) -> None:
         ["check", "rows.jsonl", "--fix", "-o", "fixed"],
         ["--lang", "zh-TW", "check", "rows.jsonl"],
         ["report", "absent"],
+        ["diagnose", "absent"],
     ],
     ids=lambda command: " ".join(command),
 )

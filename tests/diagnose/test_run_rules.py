@@ -128,7 +128,7 @@ def test_findings_of_the_data_checks_are_named(tmp_path: Path) -> None:
         folder["findings"] = [finding("D401", *range(1, 41)), finding("D303", 7)]
 
     malformed, labels = found(tmp_path, broken)
-    assert malformed.message == "40 training and eval answers are not as they should be (D401)"
+    assert malformed.message == "the data checks found 40 rows whose answers are malformed (D401)"
     assert malformed.patch is None
     assert labels.message == "what D303 found (D303)"
 

@@ -17,22 +17,21 @@ THOUGHT = "<think>"
 
 
 def malformed(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
-    """Answers that are not what the program behind them can read.
+    """Answers that no program can read.
 
     What it does:
         Fires when 2 % or more of the answers are no JSON, do not fit the schema or are empty, or when the data checks
-        found as large a share of training answers so (D401, D402, D403, D408).
+        found rows with such answers (D401, D402, D403, D408), as many as 2 % of the training rows or more.
 
     Why it matters:
-        A broken answer is lost in production whatever it says. Broken training answers teach it, and take their label
-        with them: their rows count as no label at all.
+        A broken answer is lost in production, whatever it says. Broken training answers teach the model to give more.
 
     Example:
-        31 of 200 answers cannot be read; 52 of 400 training answers cannot, either (D401)
+        31 of 200 answers cannot be read; the data checks found 52 rows whose answers are malformed (D401)
 
     Fix:
-        Correct the training answers that the data checks name. Ask for the form in the prompt, with an example. Hold
-        answers to a grammar with `constrain: true`.
+        Correct the answers that the data checks name (`exactune check`). Ask for the form in the prompt, with an
+        example. Hold answers to a grammar with `constrain: true`.
     """
     count, of = seen.statuses("invalid_json", "invalid_schema", "empty"), seen.scored.get("n", 0)
     found = seen.check_findings("D401", "D402", "D403", "D408")
@@ -43,7 +42,7 @@ def malformed(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     parts = [say("{count} of {of} answers cannot be read", count=count, of=of)] if count else []
     if rows:
         parts.append(
-            say("{rows} training and eval answers are not as they should be ({codes})", rows=rows, codes=codes)
+            say("the data checks found {rows} rows whose answers are malformed ({codes})", rows=rows, codes=codes)
         )
     grammar = seen.task in ("json", "entities", "relations") and seen.config.constrain is not True
     yield rule.finding(
@@ -67,11 +66,11 @@ def no_stop(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         learned, or the answers asked for are longer than any that was trained.
 
     Example:
-        190 of 200 answers did not end
+        190 of 200 answers did not end by themselves
 
     Fix:
-        Look at how the training answers end, and at the longest right answers among the scored rows. Train longer if
-        the loss was still falling; a grammar (`constrain: true`) ends answers that have a form.
+        Look at how the training answers end. Where right answers are longer than all of these, add training rows with
+        answers as long. Train longer if the loss was still falling; a grammar (`constrain: true`) ends JSON answers.
     """
     count, of = seen.statuses("no_stop") + seen.scored.get("closed", 0), seen.scored.get("n", 0)
     if not of or count < limit("unstopped") * of:
@@ -129,10 +128,12 @@ def swallowed(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         Accuracy can look fine where that label is frequent; whoever needs the others gets nothing.
 
     Example:
-        `other` is 92 % of the answers and 33 % of the right ones; the training rows have it in 95 %
+        `other` is 92% of the answers and 33% of the right ones; of the rows of other labels 11% are found; it is 95% of
+        the training rows
 
     Fix:
-        Collect rows of the other labels, or leave out rows of this one until it is at most a few times as frequent.
+        Collect training rows of the other labels, or leave out some of this one, until it is at most a few times as
+        frequent as they are.
     """
     confusion = seen.scored.get("confusion")
     if not confusion or not seen.scored.get("n"):
@@ -174,10 +175,11 @@ def invented_spans(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         paraphrase teach it (D405).
 
     Example:
-        37 of 410 spans do not stand in the input; first `Mr. Lee` (test.jsonl:12)
+        37 of 410 spans do not stand in the input, first `Mr. Lee` (test.jsonl:12)
 
     Fix:
-        Correct training spans that are not in their texts. `task.copy_spans: true` leaves the model nothing else.
+        Correct training spans that are not in their texts. With `task.copy_spans: true` the model can only give pieces
+        of the input.
     """
     if seen.task not in ("entities", "relations"):
         return
@@ -195,7 +197,9 @@ def invented_spans(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         invented=len(invented), spans=spans, span=invented[0][1], row=invented[0][0],
     )  # fmt: skip
     if found:
-        message = join("; ", [message, say("nor do some of the training rows' ({codes})", codes="D405")])
+        message = join(
+            "; ", [message, say("the data checks found such spans in the data, too ({codes})", codes="D405")]
+        )
     yield rule.finding(
         message,
         evidence={
@@ -220,17 +224,19 @@ def thinking(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """Thinking text in answers.
 
     What it does:
-        Looks for `<think>` in the answers, and at what the data checks found in training answers (D409).
+        Fires when 1 % or more of the answers hold `<think>`, or the data checks found such blocks in training answers
+        (D409).
 
     Why it matters:
         What reads the answer expects a label or JSON. Thoughts that were trained come back in every answer, ten times
         as long; those of a base that thinks by itself come back where it was not told not to.
 
     Example:
-        198 of 200 answers have a thinking block; 400 training answers have one (D409)
+        198 of 200 answers have a thinking block
 
     Fix:
-        Take the thinking blocks out of the training answers.
+        Take the thinking blocks out of the training answers. Where these have none, the base thinks by itself: hold
+        JSON to a grammar with `constrain: true`, or choose a base that does not think.
     """
     rows = [line["id"] for line in seen.answers if THOUGHT in line["answer"]]
     found, of = seen.check_findings("D409"), seen.scored.get("n", 0)

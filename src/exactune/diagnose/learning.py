@@ -18,19 +18,20 @@ def overfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """The training rows were learned by heart.
 
     What it does:
-        Fires when training rows are answered better than the scored rows by 15 points or more, beyond both intervals.
-        Before a run is scored: when the eval loss ended a fifth above its lowest value while the training loss fell
-        under half of it.
+        Fires when training rows are answered better than the scored rows by 15 points or more, and their 95 % intervals
+        do not meet. Before a run is scored: when the eval loss ended more than a fifth above its lowest value, and the
+        training loss at half of that or less.
 
     Why it matters:
-        What is learned by heart does not carry over to rows that are new. The best checkpoint is kept, so the figures
-        are those of before the worst of it; but the schedule was made for a longer training than was of use.
+        What is learned by heart does not carry over to new rows. The best checkpoint is the one kept, so the worst of
+        it is not in the figures; but the learning rate was scheduled for more epochs than were of use.
 
     Example:
         macro_f1 is 0.990 on training rows and 0.710 on the scored rows
 
     Fix:
-        More dropout, fewer epochs, more weight decay; more different rows help most.
+        Add rows that differ from those there are: that helps most. Otherwise train fewer epochs, with more dropout and
+        more weight decay.
     """
     lowest = min(seen.evaluations, key=lambda one: one.loss, default=None)
     trained, scored = seen.trained_figure, seen.figure
@@ -63,14 +64,14 @@ def underfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """Not even the training rows are answered well.
 
     What it does:
-        Fires when fewer than 90 % of the points are reached on training rows, and these are answered better than the
-        scored rows by less than 15 points.
+        Fires when the metric is below 0.90 on training rows (its whole 95 % interval is), and less than 15 points
+        better there than on the scored rows.
 
     Why it matters:
         A model that has not learned the rows it was shown has room left: more rows will not help before it has.
 
     Example:
-        macro_f1 is 0.41 on training rows and 0.38 on test rows; the loss was still falling
+        macro_f1 is 0.410 on training rows and 0.380 on the scored rows, and the loss was still falling
 
     Fix:
         Train longer, with a larger rank and a higher learning rate.
@@ -114,19 +115,20 @@ def diverged(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """Training broke down.
 
     What it does:
-        Fires when the mean loss of the last epoch is half as high again as that of the best one, when it ends as high
-        as the first logged line, when a logged loss is four times the highest of the epoch before it, and when the
-        weights were changed by twice their own norm.
+        Looks at the training loss: fires when the mean of the last epoch is half as high again as that of the best
+    one, when the last logged values are as high as the first, or when one is four times the highest of the epoch
+    before it. Fires, too, when the weights were changed by twice their own norm.
 
     Why it matters:
         Steps too large for the weights destroy what the base model knows. Later epochs may look calm and learn only
         which answers are frequent.
 
     Example:
-        the training loss rose from 0.41 to 7.93 at step 12
+        the training loss rose from 0.410 to 7.930 by step 12
 
     Fix:
-        Lower the learning rate, and warm up longer; look at the rows of the step if it was a single spike.
+        Lower the learning rate, and warm up longer. After a single jump look for broken or very long rows, too
+        (`exactune check`).
     """
     losses = seen.epoch_losses
     if not losses or len(seen.steps) < 2:
@@ -184,18 +186,18 @@ def oscillating(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """The eval loss goes up and down instead of settling.
 
     What it does:
-        Counts the evaluations whose loss is 15 % or more above both neighbours; fires where they are a fifth of all, and
-        two at least.
+        Counts the evaluations whose loss is 15 % or more above both neighbours; fires where they are a fifth of all,
+        and two at least.
 
     Why it matters:
         Which checkpoint is the best is then a matter of chance, and the score of the best of several draws is too
         good to be repeated.
 
     Example:
-        the eval loss rose and fell again 3 times in 8 evaluations
+        the eval loss rose and fell again 3 times in 8 evaluations, by 80% at most
 
     Fix:
-        A lower learning rate, a longer warm-up.
+        Lower the learning rate, and warm up longer.
     """
     losses = [one.loss for one in seen.evaluations]
     swings = [
@@ -219,7 +221,7 @@ def hardly_moved(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """Training changed next to nothing.
 
     What it does:
-        Fires when the published weights differ from the base's by less than 0.5 % of their norm.
+        Fires when training has changed the weights it published by less than 0.5 % of their norm.
 
     Why it matters:
         The run answers as the base model does, whatever its loss curve looks like. A learning rate copied from full
@@ -229,7 +231,7 @@ def hardly_moved(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         the weights moved by 0.0002 of their norm at a learning rate of 5e-05; the recipe's is 0.005
 
     Fix:
-        Raise the learning rate to the recipe's, or tenfold where it was the recipe's.
+        Raise the learning rate to the recipe's, or tenfold where it was that high already.
     """
     last = seen.chosen or (seen.evaluations[-1] if seen.evaluations else None)
     if last is None or last.moved is None or last.moved >= limit("moved"):
@@ -259,7 +261,7 @@ def still_improving(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         The limit decided, not the model: the same rows have more to give.
 
     Example:
-        epoch 3 of 3 was the best, and lowered the eval loss by 14 %
+        epoch 3 of 3 was the best, and took 14% off the loss
 
     Fix:
         Allow more epochs; early stopping ends training when they do not pay.

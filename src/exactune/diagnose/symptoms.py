@@ -165,7 +165,11 @@ def read_symptoms(run: Run) -> Symptoms:
     lines = list(read_jsonl(run.train_metrics))
     if not lines:
         raise RunError(
-            say("{run}: nothing was trained in this run yet, so there is nothing to diagnose.", run=run.path)
+            say(
+                "{run}: nothing was trained in this run yet, so there is nothing to diagnose. Go on with "
+                "`exactune train CONFIG --resume`.",
+                run=run.path,
+            )
         )
     recipe, best = read_json(run.recipe), run.train_metrics.with_name("best.json")
     return Symptoms(

@@ -27,7 +27,7 @@ def no_better(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         Training, hardware and upkeep have then bought nothing that a model made in a second does not give.
 
     Example:
-        macro_f1 is 0.021 below that of a linear model (-0.060 to +0.018) on 300 rows
+        not better than a linear model: macro_f1 -0.021 (-0.060 to +0.018) on 300 rows
 
     Fix:
         Use the simpler method, or give the model what that one cannot learn from: more rows, a larger base.
@@ -80,7 +80,7 @@ def below_expected(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         what is possible here.
 
     Example:
-        macro_f1 is 0.61 (0.55-0.67); the guide expects 0.80 to 0.88 of 900 rows
+        macro_f1 is 0.610 (0.550 to 0.670); the guide expects 80% to 88% from 900 training rows
 
     Fix:
         Look at the most frequent errors in the report; correct or add rows of that kind; try a larger base.
@@ -103,14 +103,14 @@ def forgetting(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """General ability was lost.
 
     What it does:
-        Compares what `evaluate.general` measured before and after fine-tuning: fires when a text takes a tenth more
-        bits, or instruction rows lose 5 points of token F1.
+        Compares what `evaluate.general` measured before and after fine-tuning: fires when a text takes over 5 % more
+        bits, or instruction rows lose over 5 points of token F1.
 
     Why it matters:
         A model that only does this one task is no worse at it; one that also chats or serves other prompts is.
 
     Example:
-        notes.txt takes 3.91 bits per byte after fine-tuning and took 2.53 before
+        notes.txt takes 3.910 bits per byte after fine-tuning and took 2.530 before
 
     Fix:
         Mix a tenth of general rows into training (`data.mix: [{path: general.jsonl, ratio: 0.1}]`), or lower the
@@ -145,11 +145,11 @@ def too_few_scored(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         Fires when the 95 % interval of the primary metric is 20 points wide or wider.
 
     Why it matters:
-        The true figure may lie anywhere in it: two bands of the guide's table away. A better setting cannot be told
-        from a worse one.
+        The true figure may lie anywhere in it, and it spans two bands of the guide's table. A better setting cannot be
+        told from a worse one.
 
     Example:
-        macro_f1 is between 0.55 and 0.91 on 20 rows
+        macro_f1 is between 0.550 and 0.910 on 20 rows; about 259 would narrow this to 10 points
 
     Fix:
         Label more test rows: four times as many halve the interval.
@@ -159,12 +159,13 @@ def too_few_scored(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     if figure is None or width < limit("small_width"):
         return
     # The width goes with one over the root of the rows.
-    needed = round(n * (width / (limit("small_width") / 2)) ** 2)
+    wanted = limit("small_width") / 2
+    needed = round(n * (width / wanted) ** 2)
     yield rule.finding(
         say(
-            "{metric} is between {low:.3f} and {high:.3f} on {rows} rows; about {needed:,} would halve what is too "
-            "wide here",
-            metric=seen.metric, low=figure.low, high=figure.high, rows=n, needed=needed,
+            "{metric} is between {low:.3f} and {high:.3f} on {rows} rows; about {needed:,} would narrow this to "
+            "{points:.0f} points",
+            metric=seen.metric, low=figure.low, high=figure.high, rows=n, needed=needed, points=100 * wanted,
         ),
         evidence={"rows": n, "low": figure.low, "high": figure.high, "rows_needed": needed},
     )  # fmt: skip
@@ -174,15 +175,15 @@ def too_good(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """Too good to be true.
 
     What it does:
-        Fires when 2 % or more of the scored rows are training rows, too, or nearly; and when both the model and a
-        simple baseline are right on practically every row.
+        Fires when 2 % or more of the scored rows are training rows, too, or nearly; otherwise, as a warning, when both
+        the model and a simple baseline reach 0.99.
 
     Why it matters:
         A row that was trained says nothing about new ones. An answer that stands in its input, as an id or a file name
         may, will not stand there in production.
 
     Example:
-        80 of 200 scored rows are training rows, too; on them macro_f1 is 0.99, on the others 0.71
+        80 of 200 scored rows are training rows, too, or nearly; on them macro_f1 is 0.990, on the others 0.710
 
     Fix:
         Take the training rows out of the scored ones (`exactune check` names them); take out of the inputs what gives
@@ -230,14 +231,14 @@ def confidence_off(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         former lies outside the latter's 95 % interval.
 
     Why it matters:
-        A threshold for what a person has to look at (`predict --abstain-below`) lets through more wrong answers than
-        it promises.
+        A threshold for what a person has to look at (`predict --abstain-below`) then lets through more wrong answers
+        than it promises, or holds back more right ones.
 
     Example:
-        answers are 0.93 sure on average, and 0.71 of them are right
+        answers are 0.93 sure on average, and 0.71 of 300 are right (expected calibration error 0.220)
 
     Fix:
-        Confidences are scaled on the eval rows: take eval rows that are like those to come, and enough of them.
+        Use eval rows that are like those to come, and more of them: confidences are scaled on them.
     """
     after = seen.scored.get("calibration", {}).get("after", {})
     bins = [one for one in after.get("bins", ()) if one["n"]]
@@ -272,10 +273,11 @@ def label_noise(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         by the same hands, punish right answers.
 
     Example:
-        about 29 % of 1,000 training labels are probably wrong, first train.jsonl:17: `negative`, rather `positive`
+        about 29% of 1,000 training labels are probably wrong, first train.jsonl:17: `negative`, rather `positive`
 
     Fix:
-        Look at the rows named, the surest first, and correct what is wrong; agree on a rule for what is unclear.
+        Look at the rows named in `eval/metrics.json` under `doubts`, the surest first, and correct what is wrong; agree
+        on a rule for what is unclear.
     """
     block = seen.scored.get("doubts", {})
     if block.get("share", 0.0) < limit("noise") or block.get("low", 1.0) < limit("noise") / 2:
@@ -296,18 +298,21 @@ def unlike_train(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """The scored rows are not like the training rows.
 
     What it does:
-        Asks a linear model to tell scored rows from training rows it has not seen (a classifier two-sample test,
-        Lopez-Paz and Oquab 2017), and fires when the area under its curve is 0.80 or more beyond chance.
+        Asks a linear model to tell scored rows from training rows, neither of which it has seen (a classifier
+        two-sample test, Lopez-Paz and Oquab 2017). Fires when the area under its curve (AUC; 0.5 is a guess) is 0.80 or
+        more: its whole 95 % interval is.
 
     Why it matters:
         The figures then say how the model does on rows of another kind than it was taught, and settings chosen on the
         eval rows need not suit them.
 
     Example:
-        scored rows can be told from training rows (AUC 0.97): 312 characters instead of 41, 38 % unseen words
+        scored rows can be told from training rows (AUC 0.97); they have 312 characters instead of 41; 38% of their
+        words are new instead of 10%
 
     Fix:
-        Train on rows like those to come, at least some hundred of them, or score rows like the training rows.
+        Find out which rows are to come. Where they are like the scored ones, add some hundred of their kind to the
+        training rows; where they are like the training rows, score others.
     """
     block = seen.scored.get("shift", {})
     auc = figure_of(block.get("auc"))
