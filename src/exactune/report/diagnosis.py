@@ -78,6 +78,10 @@ class Diagnosed:
 
     def span(self, curves: Curves) -> tuple[float, float] | None:
         """Where the course of training tells of it, in epochs."""
+        found = self._span(curves)
+        return None if found is None else (min(max(found[0], 0.0), curves.epoch), min(max(found[1], 0.0), curves.epoch))
+
+    def _span(self, curves: Curves) -> tuple[float, float] | None:
         match self.finding.code:
             case "R101":
                 start, end = (self.figure(key) for key in ("best_epoch", "last_epoch"))
@@ -252,10 +256,14 @@ def _broke(curves: Curves, step: float | None, best: float | None, last: float |
 
 
 def _swing(curves: Curves) -> tuple[float, float] | None:
-    """The neighbours of the evaluation that stands out most between them."""
-    line = curves.line("loss") or curves.line(curves.score)
+    """The neighbours of the evaluation that is worse than both by most."""
+    sign, line = (1.0, curves.line("loss")) if curves.line("loss") else (-1.0, curves.line(curves.score))
     triples = zip(line, line[1:], line[2:], strict=False)
-    most = max(triples, key=lambda three: abs(2 * three[1].y - three[0].y - three[2].y), default=None)
+    most = max(
+        triples,
+        key=lambda three: min(sign * (three[1].y - three[0].y), sign * (three[1].y - three[2].y)),
+        default=None,
+    )
     return None if most is None else (most[0].x, most[2].x)
 
 
