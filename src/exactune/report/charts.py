@@ -2,22 +2,23 @@
 
 They are drawn by hand because a report must stay one file that is read without JavaScript: an inlined plotting library
 would add 4 MB to each report and ask for it, where these add a few kilobytes. Colours are CSS classes, so that one
-drawing serves light, dark and print. Titles and descriptions come from the template; everything that enters is escaped.
+drawing serves light, dark and print. Titles and descriptions come from the template.
 """
 
 from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from exactune.report.curves import Point
 from exactune.report.reliability import Bin, Reliability
 from exactune.report.scores import Band, Confusion, Estimate, Pair
+from exactune.report.svg import percent, svg, tag
 
 __all__ = [
     "Line",
@@ -28,11 +29,13 @@ __all__ = [
     "reliability_diagram",
     "share_bar",
     "shorten",
+    "written",
 ]
 
 WIDTH, HEIGHT = 480, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 40
 CELL, LABEL_UNITS, UNIT = 12, 26, 5.6
+NARROWEST = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +43,7 @@ class Line:
     """A line of a chart; ``kind`` chooses its look."""
 
     points: Sequence[Point]
-    kind: Literal["thin", "dotted", "main"]
-
-
-def _tag(name: str, *body: str | Markup, **attributes: object) -> Markup:
-    """One element with everything escaped; ``kind`` is its class, and ``_`` in names stands for ``-``."""
-    # Markup.format would take a third of a report's time.
-    written = "".join(
-        f' {"class" if key == "kind" else key.replace("_", "-")}="{escape(value)}"' for key, value in attributes.items()
-    )
-    return Markup(f"<{name}{written}>{''.join(map(escape, body))}</{name}>")  # noqa: S704 - escaped one by one
-
-
-def _svg(key: str, title: str, description: str, body: Iterable[Markup], **attributes: object) -> Markup:
-    """An image with an accessible name; ``key`` is unique in the page."""
-    names = [_tag("title", title, id=f"{key}-t")]
-    if description:
-        names.append(_tag("desc", description, id=f"{key}-d"))
-    labelled = " ".join(f"{key}-{letter}" for letter in "td"[: len(names)])
-    return _tag("svg", *names, *body, role="img", aria_labelledby=labelled, **attributes)
+    kind: Literal["thin", "dotted", "main", "spot"]
 
 
 def nice_ticks(low: float, high: float, most: int = 6) -> tuple[float, ...]:
@@ -73,7 +58,15 @@ def nice_ticks(low: float, high: float, most: int = 6) -> tuple[float, ...]:
 
 
 def line_chart(
-    key: str, lines: Sequence[Line], title: str, description: str, *, best: Point | None = None, from_zero: bool = False
+    key: str,
+    lines: Sequence[Line],
+    title: str,
+    description: str,
+    *,
+    best: Point | None = None,
+    from_zero: bool = False,
+    span: tuple[float, float] | None = None,
+    levels: Sequence[float] = (),
 ) -> Markup:
     """Lines over epochs, with the best evaluation marked.
 
@@ -84,13 +77,15 @@ def line_chart(
         description: What is to be seen.
         best: The point to mark.
         from_zero: Whether the vertical axis starts at 0.
+        span: From where to where the ground is shaded.
+        levels: Values to draw as a dashed line across.
     """
     points = [point for line in lines for point in line.points]
     if not points:
         return Markup("")
     xs = (0.0, *nice_ticks(0.0, max(point.x for point in points))[1:])
-    low = 0.0 if from_zero else min(point.y for point in points)
-    ys = nice_ticks(low, max(point.y for point in points), 5)
+    heights = [*(point.y for point in points), *levels]
+    ys = nice_ticks(0.0 if from_zero else min(heights), max(heights), 5)
     right = max(point.x for point in points)
 
     def place(point: Point) -> tuple[str, str]:
@@ -98,31 +93,48 @@ def line_chart(
         down = HEIGHT - BOTTOM - (point.y - ys[0]) / (ys[-1] - ys[0]) * (HEIGHT - TOP - BOTTOM)
         return f"{across:.1f}", f"{down:.1f}"
 
-    parts = [_horizontal(y, place(Point(0.0, y))[1]) for y in ys]
+    parts = [] if span is None else [_shaded(*(place(Point(min(max(x, 0.0), right), ys[0]))[0] for x in span))]
+    parts += [_horizontal(y, place(Point(0.0, y))[1]) for y in ys]
     parts += [_below(x, place(Point(x, ys[0]))[0]) for x in xs if x <= right * 1.001]
+    parts += [tag("path", kind="level", d=f"M{LEFT} {place(Point(0.0, y))[1]}H{WIDTH - RIGHT}") for y in levels]
     if best is not None:
         across, down = place(best)
-        parts.append(_tag("path", kind="best-line", d=f"M{across} {TOP}V{HEIGHT - BOTTOM}"))
-        parts.append(_tag("circle", kind="best-ring", cx=across, cy=down, r=8))
+        parts.append(tag("path", kind="best-line", d=f"M{across} {TOP}V{HEIGHT - BOTTOM}"))
+        parts.append(tag("circle", kind="best-ring", cx=across, cy=down, r=8))
     for line in lines:
         parts += _drawn(line, [place(point) for point in line.points])
-    return _svg(key, title, description, parts, kind="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}")
+    return svg(key, title, description, parts, kind="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}")
+
+
+def _shaded(left: str, right: str) -> Markup:
+    """The ground between two places, never too narrow to be seen."""
+    start, width = float(left), max(float(right) - float(left), NARROWEST)
+    start = min(start, WIDTH - RIGHT - width)
+    return tag("rect", kind="span", x=f"{start:.1f}", y=TOP, width=f"{width:.1f}", height=HEIGHT - TOP - BOTTOM)
+
+
+def written(value: float) -> str:
+    """A figure in few characters; small ones as ``2.5e-4``."""
+    if not 0.0 < abs(value) < 1e-3:
+        return f"{value:g}"
+    digits, power = f"{value:e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
 
 
 def _horizontal(value: float, down: str) -> Markup:
-    name = _tag("text", f"{value:g}", x=LEFT - 8, y=down, dy=".35em", text_anchor="end")
-    return _tag("path", kind="grid", d=f"M{LEFT} {down}H{WIDTH - RIGHT}") + name
+    name = tag("text", written(value), x=LEFT - 8, y=down, dy=".35em", text_anchor="end")
+    return tag("path", kind="grid", d=f"M{LEFT} {down}H{WIDTH - RIGHT}") + name
 
 
 def _below(value: float, across: str) -> Markup:
-    return _tag("text", f"{value:g}", x=across, y=HEIGHT - BOTTOM + 22, text_anchor="middle")
+    return tag("text", f"{value:g}", x=across, y=HEIGHT - BOTTOM + 22, text_anchor="middle")
 
 
 def _drawn(line: Line, places: Sequence[tuple[str, str]]) -> Iterator[Markup]:
     """The line, and a dot on each point where points are few enough to matter."""
-    yield _tag("polyline", kind=f"line {line.kind}", points=" ".join(map(",".join, places)))
+    yield tag("polyline", kind=f"line {line.kind}", points=" ".join(map(",".join, places)))
     if line.kind != "thin" or len(places) == 1:
-        yield from (_tag("circle", kind=f"dot {line.kind}", cx=across, cy=down, r=3.5) for across, down in places)
+        yield from (tag("circle", kind=f"dot {line.kind}", cx=across, cy=down, r=3.5) for across, down in places)
 
 
 def reliability_diagram(
@@ -141,11 +153,11 @@ def reliability_diagram(
     parts = [_horizontal(one, _inside(0.0, one)[1]) for one in ticks]
     parts += [_below(one, _inside(one, 0.0)[0]) for one in ticks]
     (left, low), (right, high) = _inside(0.0, 0.0), _inside(1.0, 1.0)
-    parts.append(_tag("path", kind="best-line", d=f"M{left} {low}L{right} {high}"))
+    parts.append(tag("path", kind="best-line", d=f"M{left} {low}L{right} {high}"))
     for kind, drawn in (("thin", before), ("main", after)):
         if drawn and drawn.bins:
             parts += _bins(kind, drawn.bins)
-    return _svg(key, title, description, parts, kind="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}")
+    return svg(key, title, description, parts, kind="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}")
 
 
 def _inside(x: float, y: float) -> tuple[str, str]:
@@ -157,14 +169,10 @@ def _inside(x: float, y: float) -> tuple[str, str]:
 
 def _bins(kind: str, bins: Sequence[Bin]) -> Iterator[Markup]:
     places, total = [_inside(one.confidence, one.accuracy) for one in bins], sum(one.n for one in bins)
-    yield _tag("polyline", kind=f"line {kind}", points=" ".join(map(",".join, places)))
+    yield tag("polyline", kind=f"line {kind}", points=" ".join(map(",".join, places)))
     for one, (across, down) in zip(bins, places, strict=True):
-        hint = _tag("title", f"{one.confidence:.3f} → {one.accuracy:.3f}: {one.n:,}")
-        yield _tag("circle", hint, kind=f"dot {kind}", cx=across, cy=down, r=f"{2 + 7 * math.sqrt(one.n / total):.1f}")
-
-
-def _percent(value: float) -> str:
-    return f"{100 * min(max(value, 0.0), 1.0):.2f}%"
+        hint = tag("title", f"{one.confidence:.3f} → {one.accuracy:.3f}: {one.n:,}")
+        yield tag("circle", hint, kind=f"dot {kind}", cx=across, cy=down, r=f"{2 + 7 * math.sqrt(one.n / total):.1f}")
 
 
 def interval_bar(
@@ -198,26 +206,26 @@ def interval_bar(
     middle, reach, radius = (24, 13, 7.5) if large else (9, 7, 4)
     parts = [_mark("tick", tenth / 10, middle, 4) for tenth in range(11)] if large else []
     if band is not None:
-        width = _percent((1.0 if band.high is None else band.high) - band.low)
-        parts.append(_tag("rect", kind="band", x=_percent(band.low), width=width, y=middle - 16, height=32))
+        width = percent((1.0 if band.high is None else band.high) - band.low)
+        parts.append(tag("rect", kind="band", x=percent(band.low), width=width, y=middle - 16, height=32))
     parts.append(_span("track", 0.0, 1.0, middle))
     if estimate.low is not None and estimate.high is not None:
         parts.append(_span("interval", estimate.low, estimate.high, middle))
     for index, baseline in enumerate(baselines):
         parts.append(_mark("baseline other" if index else "baseline", baseline, middle, reach))
-    parts.append(_tag("circle", kind="value", cx=_percent(estimate.value), cy=middle, r=radius))
+    parts.append(tag("circle", kind="value", cx=percent(estimate.value), cy=middle, r=radius))
     kind = f"bar{' large' if large else ''}{tone and f' {tone}'}"
-    return _svg(key, title, description, parts, kind=kind, width="100%", height=2 * middle)
+    return svg(key, title, description, parts, kind=kind, width="100%", height=2 * middle)
 
 
 def _mark(kind: str, at: float, middle: int, reach: int) -> Markup:
     """A vertical stroke on a track."""
-    return _tag("line", kind=kind, x1=_percent(at), x2=_percent(at), y1=middle - reach, y2=middle + reach)
+    return tag("line", kind=kind, x1=percent(at), x2=percent(at), y1=middle - reach, y2=middle + reach)
 
 
 def _span(kind: str, low: float, high: float, middle: int) -> Markup:
     """A horizontal stroke along a track."""
-    return _tag("line", kind=kind, x1=_percent(low), x2=_percent(high), y1=middle, y2=middle)
+    return tag("line", kind=kind, x1=percent(low), x2=percent(high), y1=middle, y2=middle)
 
 
 def share_bar(key: str, parts: Sequence[tuple[str, float]], title: str, description: str = "") -> Markup:
@@ -234,9 +242,9 @@ def share_bar(key: str, parts: Sequence[tuple[str, float]], title: str, descript
         return Markup("")
     drawn, start = [], 0.0
     for kind, size in parts:
-        drawn.append(_tag("rect", kind=kind, x=_percent(start), width=_percent(size / total), height=12))
+        drawn.append(tag("rect", kind=kind, x=percent(start), width=percent(size / total), height=12))
         start += size / total
-    return _svg(key, title, description, drawn, kind="shares", width="100%", height=12)
+    return svg(key, title, description, drawn, kind="shares", width="100%", height=12)
 
 
 def heat_map(key: str, confusion: Confusion, title: str, description: str) -> Markup:
@@ -246,32 +254,30 @@ def heat_map(key: str, confusion: Confusion, title: str, description: str) -> Ma
     parts = [_row_name(name, edge, edge + index * CELL) for index, name in enumerate(confusion.rows)]
     parts += [_column_name(name, edge + index * CELL, edge) for index, name in enumerate(confusion.columns)]
     wide, high = CELL * len(confusion.columns), CELL * len(confusion.rows)
-    parts.append(_tag("rect", kind="field", x=edge, y=edge, width=wide, height=high))
+    parts.append(tag("rect", kind="field", x=edge, y=edge, width=wide, height=high))
     for down, (_, cells) in enumerate(confusion.cells()):
         for across, pair in enumerate(cells):
             if pair.count:
                 parts.append(_cell(pair, edge + across * CELL, edge + down * CELL))
     width, height = edge + wide + 4, edge + high + 4
-    return _svg(
-        key, title, description, parts, kind="heat", width=width, height=height, viewBox=f"0 0 {width} {height}"
-    )
+    return svg(key, title, description, parts, kind="heat", width=width, height=height, viewBox=f"0 0 {width} {height}")
 
 
 def _cell(pair: Pair, left: int, top: int) -> Markup:
     kind = "hit" if pair.right else "miss"
-    hint = _tag("title", f"{pair.gold} → {pair.predicted}: {pair.count} / {pair.of}")
+    hint = tag("title", f"{pair.gold} → {pair.predicted}: {pair.count} / {pair.of}")
     style = f"--share:{0.25 + 0.75 * pair.count / pair.of:.2f}"
-    return _tag("rect", hint, kind=kind, style=style, x=left, y=top, width=CELL - 1, height=CELL - 1)
+    return tag("rect", hint, kind=kind, style=style, x=left, y=top, width=CELL - 1, height=CELL - 1)
 
 
 def _row_name(name: str, right: int, top: int) -> Markup:
-    hint = _tag("title", name)
-    return _tag("text", shorten(name), hint, x=right - 6, y=top + CELL / 2, dy=".35em", text_anchor="end")
+    hint = tag("title", name)
+    return tag("text", shorten(name), hint, x=right - 6, y=top + CELL / 2, dy=".35em", text_anchor="end")
 
 
 def _column_name(name: str, left: int, bottom: int) -> Markup:
     turn = f"translate({left + CELL / 2} {bottom - 6}) rotate(-90)"
-    return _tag("text", shorten(name), _tag("title", name), transform=turn, dy=".35em")
+    return tag("text", shorten(name), tag("title", name), transform=turn, dy=".35em")
 
 
 def _units(name: str) -> int:

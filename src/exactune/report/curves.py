@@ -41,6 +41,7 @@ class Curves:
     Attributes:
         train_loss: Mean loss of the logged steps, thinned for drawing.
         evaluations: In order of steps.
+        moved: By how much of their norm the trained weights had moved, over the evaluations that measured it.
         metric: What chose the best checkpoint; ``loss`` or one of the task's metrics.
         best: The evaluation that ``metric`` prefers; the first of equals.
         step: The last step logged.
@@ -49,6 +50,7 @@ class Curves:
 
     train_loss: tuple[Point, ...]
     evaluations: tuple[Evaluation, ...]
+    moved: tuple[Point, ...]
     metric: str
     best: Evaluation | None
     step: int
@@ -86,6 +88,7 @@ def read_curves(lines: Iterable[Mapping[str, Any]], chosen: Mapping[str, Any], w
     """
     losses: dict[int, Point] = {}
     evaluations: dict[int, Evaluation] = {}
+    moved: dict[int, Point] = {}
     for line in lines:
         step, epoch, loss = integer(line.get("step")), number(line.get("epoch")), number(line.get("loss"))
         if step is None or epoch is None:
@@ -95,6 +98,8 @@ def read_curves(lines: Iterable[Mapping[str, Any]], chosen: Mapping[str, Any], w
                 name: found for name, value in mapping(line["eval"]).items() if (found := number(value)) is not None
             }
             evaluations[step] = Evaluation(step, epoch, scores)
+            if (distance := number(line.get("moved"))) is not None:
+                moved[step] = Point(epoch, distance)
         elif loss is not None:
             losses[step] = Point(epoch, loss)
     if not losses and not evaluations:
@@ -108,6 +113,7 @@ def read_curves(lines: Iterable[Mapping[str, Any]], chosen: Mapping[str, Any], w
     return Curves(
         train_loss=_thin([losses[step] for step in sorted(losses)]),
         evaluations=ordered,
+        moved=tuple(moved[step] for step in sorted(moved)),
         metric=metric,
         best=kept if kept and metric in kept.scores else _best(ordered, metric),
         step=last,

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from exactune.language import count as count_of
 from exactune.language import translate, translated_template
-from exactune.report import charts
+from exactune.report import bars, charts
 from exactune.report.curves import Point
 from exactune.report.files import UNPRINTABLE
 from exactune.report.matrix import clustered, zoomed
@@ -24,6 +24,10 @@ from exactune.report.mistakes import as_text, clip
 from exactune.report.view import View
 
 __all__ = ["inlined", "rendered", "to_html"]
+
+
+PARTS = ("swing", "falling", "gain_last")
+"""Evidence that is a part of something, besides what is called a share."""
 
 
 def to_html(view: View, language: str) -> str:
@@ -62,7 +66,7 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"charts": charts, "Line": charts.Line, "Point": Point, "clip": clip, "language": language}
-    environment.globals |= {"clustered": clustered, "zoomed": zoomed}
+    environment.globals |= {"clustered": clustered, "zoomed": zoomed, "bars": bars}
     environment.globals |= {"_": partial(phrase, language), "counted": partial(counted, language)}
     environment.filters |= {
         "embedded": embedded,
@@ -72,6 +76,7 @@ def _environment(language: str) -> Environment:
         "count": count,
         "compact": compact,
         "share": share,
+        "fact": fact,
         "moment": moment,
         "setting": setting,
         "as_text": as_text,
@@ -128,6 +133,16 @@ def compact(value: float | None) -> str:
             digits = f"{value / size:.3g}" if value < 999.5 * size else f"{value / size:.0f}"
             return f"{digits}\u202f{unit}"
     return f"{value:.0f}"
+
+
+def fact(value: float, key: str) -> str:
+    """A figure of a finding: shares in percent, whole numbers as such, small ones as ``2e-5``, others by decimals."""
+    if key.endswith("share") or key in PARTS:
+        return share(value)
+    if isinstance(value, int) or (value.is_integer() and abs(value) >= 2):
+        return count(value)
+    whole = charts.written(float(f"{value:.3g}")) if 0 < abs(value) < 1e-3 else figure(value)
+    return whole if value >= 0 else f"\N{MINUS SIGN}{whole.removeprefix('-')}"
 
 
 def moment(value: str) -> str:

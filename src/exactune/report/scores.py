@@ -188,6 +188,14 @@ class Confusion:
             columns = zip(self.columns, counts, strict=True)
             yield gold, tuple(Pair(gold, predicted, count, total) for predicted, count in columns)
 
+    def shares(self) -> list[tuple[str, float, float]]:
+        """Each label with its share of the predictions and of the gold answers, the most predicted first."""
+        total = sum(map(sum, self.matrix)) or 1
+        predicted = dict(zip(self.columns, map(sum, zip(*self.matrix, strict=True)), strict=True))
+        gold = dict(zip(self.rows, map(sum, self.matrix), strict=True))
+        names = sorted(dict.fromkeys((*self.columns, *self.rows)), key=lambda name: -predicted.get(name, 0))
+        return [(name, predicted.get(name, 0) / total, gold.get(name, 0) / total) for name in names]
+
     def confused(self) -> list[Pair]:
         """Every confusion that happened, the most frequent first."""
         found = [pair for _, row in self.cells() for pair in row if pair.count and not pair.right]

@@ -9,13 +9,15 @@ from typing import Any, Literal
 from exactune.language import restored
 from exactune.report.answers import Table
 from exactune.report.curves import Curves, read_curves
+from exactune.report.diagnosis import Diagnosis, read_diagnosis
 from exactune.report.faults import Examples, Faults, read_faults
 from exactune.report.files import RunFiles, integer, mapping, mappings, number, sequence, text
+from exactune.report.findings import read_findings
 from exactune.report.general import General, read_general
 from exactune.report.mistakes import Mistakes, read_mistakes
 from exactune.report.reliability import Calibration, read_calibration
 from exactune.report.scores import Scores, read_scores
-from exactune.rules import Finding, Severity, worst_first
+from exactune.rules import Finding, worst_first
 from exactune.rundir import Run
 from exactune.types import Location
 
@@ -112,6 +114,7 @@ class View:
     tokens: Mapping[str, float]
     files: tuple[DataFile, ...]
     rejected: tuple[Rejected, ...]
+    diagnosis: Diagnosis | None
     findings: tuple[Finding, ...]
     checkpoint: str
     curves: Curves | None
@@ -164,7 +167,8 @@ def read_view(run: Run) -> View:
             )
             for row in map(restored, mappings(data.get("rejected")))
         ),
-        findings=tuple(worst_first(_findings(files, run))),
+        diagnosis=read_diagnosis(files.json(run.path / "diagnosis.json"), metrics),
+        findings=tuple(worst_first(read_findings(files.json(run.findings)))),
         checkpoint=max((path.name for path in run.checkpoints.glob("step-*")), default=""),
         curves=curves,
         scores=scores,
@@ -228,28 +232,6 @@ def _data_files(data: Mapping[str, Any]) -> Iterator[DataFile]:
             text(file.get("format")),
             text(file.get("sha256")),
         )
-
-
-def _findings(files: RunFiles, run: Run) -> Iterator[Finding]:
-    """What the checks found, then what the diagnosis did."""
-    for path in (run.findings, run.path / "diagnosis.json"):
-        for item in map(restored, mappings(files.json(path))):
-            severity = text(item.get("severity"))
-            yield Finding(
-                code=text(item.get("code")),
-                name=text(item.get("name")),
-                severity=Severity(severity) if severity in list(Severity) else Severity.INFO,
-                message=text(item.get("message")),
-                fix=text(item.get("fix")),
-                evidence=mapping(item.get("evidence")),
-                patch=mapping(item.get("patch")) or None,
-                locations=_places(item.get("locations")),
-                related=_places(item.get("related")),
-            )
-
-
-def _places(value: Any) -> tuple[Location, ...]:
-    return tuple(Location(text(place.get("file")), integer(place.get("line"))) for place in mappings(value))
 
 
 def _environment(document: Mapping[str, Any]) -> Environment:

@@ -1,6 +1,18 @@
 "use strict";
 (() => {
   const at = (id) => document.getElementById(id), data = at("answers-data");
+  document.querySelectorAll("[data-copy]").forEach((button) => {
+    const source = at(button.dataset.copy), label = button.textContent;
+    // The clipboard may be closed to a local file: then the old way, and at the least the text is marked.
+    const mark = () => { getSelection().selectAllChildren(source); return document.execCommand("copy"); };
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      let copied = true;
+      try { await navigator.clipboard.writeText(source.textContent); } catch { copied = mark(); }
+      button.textContent = copied ? button.dataset.done : button.dataset.marked;
+      setTimeout(() => { button.textContent = label; }, 2000);
+    });
+  });
   if (!data) return;
   const { rows, statuses } = JSON.parse(data.textContent), SIZE = 50;
   const [ID, GOLD, PREDICTED, STATUS, RIGHT, SURE, INPUT, LABELS] = rows.length ? rows[0].keys() : [];
