@@ -141,7 +141,9 @@ def swallowed(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     labels, n = confusion["labels"], seen.scored["n"]
     given = {label: sum(row[at] for row in confusion["matrix"]) / n for at, label in enumerate(labels)}
     gold = {label: sum(row) / n for label, row in zip(labels, confusion["matrix"], strict=False)}
-    most = max(labels, key=lambda label: given[label] - gold.get(label, 0.0))
+    # Answers that are no label stand in the matrix, too; they are R203's.
+    known = [label for label in labels if label in seen.scored["per_label"]]
+    most = max(known, key=lambda label: given[label] - gold.get(label, 0.0))
     recalls = [
         scores["recall"] for label, scores in seen.scored["per_label"].items() if label != most and scores["support"]
     ]
