@@ -16,12 +16,13 @@ from report_runs import base_run
 from sick_runs import EVIDENCE, MEASURED, NAMES, PATCH, add_moved, diagnose, finding
 
 import sentences
+from exactune.diagnose.remedies import as_yaml
 from exactune.layers import read_patch
 from exactune.report import write_report
 from exactune.report.bars import change_bar, difference_bar, level_bar
 from exactune.report.charts import Line, line_chart, written
 from exactune.report.curves import Curves, Point, read_curves
-from exactune.report.diagnosis import Diagnosed, as_yaml, read_diagnosis
+from exactune.report.diagnosis import Diagnosed, read_diagnosis
 from exactune.report.page import fact
 from exactune.report.scores import Confusion, Estimate
 from exactune.rundir import Run, read_json, write_json
@@ -337,7 +338,7 @@ def logged(losses: list[float], epochs: int) -> Curves:
         ("R101", {"best_epoch": 2.0, "last_epoch": 5.0}, (2.0, 5.0)),
         ("R101", {}, (5.0, 5.0)),
         ("R102", {"falling": 0.2}, (4.0, 5.0)),
-        ("R102", {"still_falling": True}, (4.0, 5.0)),
+        ("R102", {"falling": 0.08}, (4.0, 5.0)),
         ("R102", {"falling": 0.01}, None),
         ("R103", {"step": 20}, (2.0, 2.0)),
         ("R103", {"best_loss": 0.1, "last_loss": 3.0}, (2.5, 5.0)),

@@ -73,7 +73,7 @@ def show_diagnosis(findings: Sequence[Finding]) -> None:
         for other in finding.evidence.get("explains", ()):
             _line(said("explains {code}: {message}", code=other["code"], message=other["message"]), "dim")
         _line(said("fix: {fix}", fix=finding.fix))
-        for line in as_yaml(finding.patch) if finding.patch else ():
+        for line in as_yaml(finding.patch or {}).splitlines():
             show_line(out, Text(line, "green"), indent=9, hanging=9)
 
 

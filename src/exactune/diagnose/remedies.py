@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
-
-from exactune.config import Epochs
+from exactune.config import Epochs, config_keys
 from exactune.diagnose.knowledge import remedy
 from exactune.diagnose.symptoms import Symptoms
+from exactune.layers import flow
 from exactune.rules import Finding
 
 __all__ = ["as_yaml", "patch_for", "patch_yaml"]
@@ -91,18 +90,33 @@ def patch_yaml(findings: Sequence[Finding]) -> str:
         if finding.patch is None:
             continue
         parts.append(f"# {finding.code} {finding.name}: {finding.message}")
-        parts += [line if leading else f"# {line}" for line in as_yaml(finding.patch)]
+        parts += [line if leading else f"# {line}" for line in as_yaml(finding.patch).splitlines()]
         leading = False
     return "\n".join(parts or ["# No finding of this run has a patch."]) + "\n"
 
 
-def as_yaml(patch: Mapping[str, Any]) -> list[str]:
-    """Dotted keys with values as lines of nested YAML."""
-    tree: dict[str, Any] = {}
+class _Block(dict[str, Any]):
+    """Keys below a key of the config, unlike a mapping that is a value."""
+
+
+def as_yaml(patch: Mapping[str, Any]) -> str:
+    """A patch as the YAML file that ``--patch`` reads; empty for none."""
+    nodes, tree = config_keys()[0], _Block()
     for path, value in patch.items():
-        *blocks, name = path.split(".")
-        node = tree
-        for block in blocks:
-            node = node.setdefault(block, {})
-        node[name] = value
-    return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False).splitlines()
+        block, known, rest = tree, "", path
+        while (head := rest.partition("."))[1] and known + head[0] in nodes:
+            below = block.setdefault(head[0], _Block())
+            if not isinstance(below, _Block):
+                break
+            block, known, rest = below, f"{known}{head[0]}.", head[2]
+        block[rest] = value
+    return "\n".join(_lines(tree, ""))
+
+
+def _lines(block: _Block, indent: str) -> Iterator[str]:
+    for key, value in block.items():
+        if isinstance(value, _Block):
+            yield f"{indent}{flow(key)}:"
+            yield from _lines(value, indent + "  ")
+        else:
+            yield f"{indent}{flow(key)}: {'none' if key == 'lora' and value is None else flow(value)}"

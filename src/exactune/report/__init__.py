@@ -1,7 +1,7 @@
 """The report: one HTML file per run, made from the run folder alone.
 
 It needs no network and no torch, so it can be mailed, archived next to the model or opened years later. Its one script
-filters the table of answers; without JavaScript all else is there, and the first rows of that table.
+filters the table of answers and copies patches; without JavaScript all else is there, and the first rows of that table.
 :mod:`~exactune.report.view` reads the folder into facts, the templates hold every sentence, and
 :mod:`~exactune.report.charts` draws.
 """

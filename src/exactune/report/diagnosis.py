@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from exactune.config import config_keys
-from exactune.layers import flow
+from exactune.diagnose.knowledge import limit
+from exactune.diagnose.remedies import as_yaml
 from exactune.report.answers import brief
 from exactune.report.curves import Curves
 from exactune.report.files import integer, mapping, mappings, number, sequence, text
@@ -20,9 +20,6 @@ __all__ = ["Compared", "Diagnosed", "Diagnosis", "Doubt", "Doubts", "Hidden", "O
 
 NESTED = ("expected", "explains", "rows")
 """Evidence that has a place of its own beside the table of figures."""
-
-FALLING = 0.03
-"""The share of the loss that the last epoch has to take away for it to be still falling."""
 
 LONGEST = 200
 """Characters of an answer that are quoted."""
@@ -74,7 +71,7 @@ class Diagnosed:
     @property
     def falling(self) -> bool:
         """Whether the loss was still falling when training ended."""
-        return bool(self.facts.get("still_falling")) or (self.figure("falling") or 0.0) >= FALLING
+        return (self.figure("falling") or 0.0) >= limit("falling")
 
     def span(self, curves: Curves) -> tuple[float, float] | None:
         """Where the course of training tells of it, in epochs."""
@@ -218,33 +215,6 @@ def _diagnosed(finding: Finding) -> Diagnosed:
 def _told(value: Any) -> bool:
     """Whether a figure can stand in a table."""
     return bool(value) if isinstance(value, str) else isinstance(value, bool) or number(value) is not None
-
-
-class _Block(dict[str, Any]):
-    """Keys below a key of the config, unlike a mapping that is a value."""
-
-
-def as_yaml(patch: Mapping[str, Any]) -> str:
-    """A patch as the YAML file that ``--patch`` reads; empty for none."""
-    nodes, tree = config_keys()[0], _Block()
-    for path, value in patch.items():
-        block, known, rest = tree, "", path
-        while (head := rest.partition("."))[1] and known + head[0] in nodes:
-            below = block.setdefault(head[0], _Block())
-            if not isinstance(below, _Block):
-                break
-            block, known, rest = below, f"{known}{head[0]}.", head[2]
-        block[rest] = value
-    return "\n".join(_lines(tree, ""))
-
-
-def _lines(block: _Block, indent: str) -> Iterator[str]:
-    for key, value in block.items():
-        if isinstance(value, _Block):
-            yield f"{indent}{flow(key)}:"
-            yield from _lines(value, indent + "  ")
-        else:
-            yield f"{indent}{flow(key)}: {'none' if key == 'lora' and value is None else flow(value)}"
 
 
 def _broke(curves: Curves, step: float | None, best: float | None, last: float | None) -> tuple[float, float] | None:

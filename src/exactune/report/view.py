@@ -167,7 +167,7 @@ def read_view(run: Run) -> View:
             )
             for row in map(restored, mappings(data.get("rejected")))
         ),
-        diagnosis=read_diagnosis(files.json(run.path / "diagnosis.json"), metrics),
+        diagnosis=read_diagnosis(files.json(run.diagnosis), metrics),
         findings=tuple(worst_first(read_findings(files.json(run.findings)))),
         checkpoint=max((path.name for path in run.checkpoints.glob("step-*")), default=""),
         curves=curves,
