@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from exactune.cli.screen import out
 from exactune.language import said
@@ -29,7 +30,7 @@ def show_loop(document: Mapping[str, Any]) -> None:
     for one in document["tries"]:
         changes = "\n".join(f"{key}={flow(value)}" for key, value in one["patch"].items())
         table.add_row(
-            one["run"], one["code"], changes, *_cells(one["eval"], ".3f"), *_cells(one["difference"], "+.3f"),
+            one["run"], one["code"], Text(changes), *_cells(one["eval"], ".3f"), *_cells(one["difference"], "+.3f"),
             _outcome(one, document["kept"]),
         )  # fmt: skip
     out.print(table)

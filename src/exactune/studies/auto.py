@@ -193,21 +193,30 @@ class _Loop:
         if not self.record.tries:
             return Try("run-1")
         base = self.record.kept or self._newest_failed()
-        if len(self.record.tries) < self.max_runs:
-            found = [one for one in self.diagnose(self._run(base)) if one.severity is not Severity.INFO]
-            for finding in found:
-                if finding.patch and self._is_new(base, finding.patch):
-                    return _tried(len(self.record.tries) + 1, base, finding)
-            codes = join(", ", (finding.code for finding in found))
+        if len(self.record.tries) >= self.max_runs:
+            return self._over(base, say("as many runs were made as --max-runs allows ({runs})", runs=self.max_runs))
+        found = [one for one in self.diagnose(self._run(base)) if one.severity is not Severity.INFO]
+        for finding in found:
+            if finding.patch and self._is_new(base, finding.patch):
+                return _tried(len(self.record.tries) + 1, base, finding)
+        if not found:
+            return self._over(base, say("nothing is found in {run} that another run could mend", run=base.run))
+        reason = say(
+            "no remedy is left that was not tried for what is found in {run}: {codes}",
+            run=base.run,
+            codes=join(", ", (finding.code for finding in found)),
+        )
+        return self._over(base, reason)
+
+    def _over(self, base: Try, reason: Text) -> Text:
+        """The reason, if there is a run to keep.
+
+        Raises:
+            TrainingError: There is none; the newest says why.
+        """
         if self.record.kept is None:
             raise TrainingError(base.error)
-        if len(self.record.tries) >= self.max_runs:
-            return say("as many runs were made as --max-runs allows ({runs})", runs=self.max_runs)
-        if not found:
-            return say("nothing is found in {run} that another run could mend", run=base.run)
-        return say(
-            "no remedy is left that was not tried for what is found in {run}: {codes}", run=base.run, codes=codes
-        )
+        return reason
 
     def _newest_failed(self) -> Try:
         """Without a run that came to its end, the newest is what the diagnosis looks at.
