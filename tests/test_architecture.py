@@ -19,7 +19,7 @@ LAYERS = [
     {"tasks", "data", "bases", "recipes"},
     {"render", "quotes"},
     {"checks", "infer"},
-    {"train", "evaluate"},
+    {"train", "evaluate", "diagnose"},
     {"report", "environment"},
     {"plan", "probing", "apply", "checking", "draft", "describe", "record", "resume", "pipeline", "mend"},
     {"studies"},
@@ -31,7 +31,7 @@ SAME_LEVEL = {0, 6}
 SAME_LEVEL_PAIRS = {("recipes", "bases")}
 TORCH_FREE = {"errors", "types", "language", "config", "layers", "durable", "ranks", "stop", "rundir", "rules", "tasks",
               "data", "bases", "recipes", "checks", "report", "environment", "checking", "draft", "cli",
-              "quotes", "mend"}  # fmt: skip
+              "quotes", "mend", "diagnose"}  # fmt: skip
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "sklearn", "scipy", "pandas", "pyarrow"}
 
 

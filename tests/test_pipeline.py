@@ -27,6 +27,7 @@ def test_the_run_folder_is_complete(finished: Run) -> None:
         finished.config, finished.recipe, finished.env, finished.data, finished.findings, finished.train_metrics,
         finished.adapter / "adapter_model.safetensors", finished.adapter / "adapter_config.json",
         finished.adapter / "tokenizer.json", finished.adapter / "exactune.json", finished.predictions,
+        finished.train_predictions,
         finished.metrics, finished.report,
     ):  # fmt: skip
         assert path.is_file(), path
@@ -41,6 +42,7 @@ def test_the_metrics_file_has_a_line_per_step_and_evaluation(finished: Run) -> N
     assert all({"epoch", "time", "learning_rate", "grad_norm"} <= line.keys() for line in steps)
     assert [line["epoch"] for line in evals] == [1, 2]
     assert all({"loss", "macro_f1", "accuracy"} <= line["eval"].keys() for line in evals)
+    assert 0 < evals[0]["moved"] < evals[1]["moved"] < 1
 
 
 def test_every_test_row_is_answered_once(finished: Run) -> None:
@@ -51,10 +53,26 @@ def test_every_test_row_is_answered_once(finished: Run) -> None:
 
 
 def test_eval_repeats_the_figures_exactly_from_any_folder(finished: Run, monkeypatch, tmp_path: Path) -> None:
-    before = finished.metrics.read_bytes(), finished.predictions.read_bytes()
+    written = (finished.metrics, finished.predictions, finished.train_predictions)
+    before = [file.read_bytes() for file in written]
+    for file in written[1:]:
+        file.unlink()
     monkeypatch.chdir(tmp_path)
     exactune.evaluate(finished.path)
-    assert (finished.metrics.read_bytes(), finished.predictions.read_bytes()) == before
+    assert [file.read_bytes() for file in written] == before
+
+
+def test_a_slice_of_the_training_rows_is_answered_too(finished: Run, task: Callable[..., Path]) -> None:
+    known, lines = read_json(finished.metrics)["train"], list(read_jsonl(finished.train_predictions))
+    assert [line["id"] for line in lines] == [f"train.jsonl:{n}" for n in range(1, 25)]
+    assert known["n"] == sum(known["statuses"].values()) == 24
+    assert known["metrics"]["accuracy"]["value"] == sum(line["correct"] for line in lines) / 24
+    some = exactune.train(task("evaluate: {train_rows: 6}\n"))
+    assert [line["gold"] for line in read_jsonl(some.train_predictions)].count("正面") == 2
+    none = exactune.evaluate(exactune.train(task("evaluate: {train_rows: 0}\n"), overwrite=True))
+    assert "train" not in none
+    assert {"shift"} <= none.keys()
+    assert not none.keys() & {"overlap", "doubts"}, "24 rows say too little of their labels"
 
 
 def test_the_run_trains_again_from_its_own_config(finished: Run, tmp_path: Path) -> None:

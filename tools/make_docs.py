@@ -1,4 +1,4 @@
-"""Write docs/rules.md and docs/config.md from the docstrings, docs/recipes.md from recipes.yaml.
+"""Write docs/rules.md and docs/config.md from the docstrings, docs/recipes.md and docs/remedies.md from their tables.
 
 ``--check`` only says whether they are current.
 """
@@ -14,26 +14,29 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from exactune.checks import RULES
+from exactune import checks, diagnose
 from exactune.config import Config, config_keys
 from exactune.layers import ALIASES
 from exactune.mend import MENDED
+from exactune.rules import Rule
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
 def rules() -> str:
     """Every rule with the sections of its docstring, below a table of them all."""
+    known: tuple[Rule[Any], ...] = checks.RULES + diagnose.RULES
     parts = ["# Rules\n\nMade from the docstrings by `make docs`. On the command line: `exactune explain D205`, and in "
              "Traditional Chinese: `exactune --lang zh-TW explain D205`.\n\n"
-             "Errors stop a training run. `exactune check --fix -o DIR` mends in copies what is marked so.\n\n"
+             "D rules look at data (`exactune check`); their errors stop a training run, and `exactune check --fix -o "
+             "DIR` mends in copies what is marked so. R rules look at a finished run (`exactune diagnose`).\n\n"
              "| code | name | severity | | mended by `--fix` |\n| --- | --- | --- | --- | --- |\n"]  # fmt: skip
-    for rule in RULES:
+    for rule in known:
         link = f"{rule.code} {rule.name} ({rule.severity})".lower().replace(" ", "-").translate({40: None, 41: None})
         mended = "yes" if rule.code in MENDED else ""
         summary = _plain(rule.sections[0][1]).replace("|", "\\|")
         parts.append(f"| [{rule.code}](#{link}) | {rule.name} | {rule.severity} | {summary} | {mended} |\n")
-    for rule in RULES:
+    for rule in known:
         parts.append(f"\n## {rule.code} {rule.name} ({rule.severity})\n")
         parts += [_section(heading, text) for heading, text in rule.sections]
     return "".join(parts)
@@ -94,7 +97,43 @@ def recipes() -> str:
     return words
 
 
+def remedies() -> str:
+    """What doctor.yaml knows: thresholds, remedies and what explains what."""
+    names = {rule.code: rule.name for rule in diagnose.RULES}
+    known = yaml.safe_load(files("exactune.diagnose").joinpath("doctor.yaml").read_text(encoding="utf-8"))
+    lines = ["# What the diagnosis knows\n\nMade from `doctor.yaml` by `make docs`; [Diagnosis](diagnosis.md) says how "
+             "it is used.\n\n## Remedies\n\nRelative to what the run used. Of a finding without a line here no config "
+             "value is the cause.\n\n| finding | key | change |\n| --- | --- | --- |\n"]  # fmt: skip
+    for code, operations in known["remedies"].items():
+        lines += [f"| {code} {names[code]} | `{one['key']}` | {_change(one)} |\n" for one in operations]
+    lines.append("\n## What explains what\n\nThe left one is listed, the right ones are named in it.\n\n"
+                 "| finding | explains |\n| --- | --- |\n")  # fmt: skip
+    for code, others in known["explains"].items():
+        lines.append(f"| {code} {names[code]} | {', '.join(f'{other} {names[other]}' for other in others)} |\n")
+    lines.append("\n## Thresholds\n\n| name | value | source |\n| --- | --- | --- |\n")
+    lines += [f"| {name} | {one['value']:g} | {one['source']} |\n" for name, one in known["thresholds"].items()]
+    return "".join(lines)
+
+
+def _change(operation: Mapping[str, Any]) -> str:
+    """One operation of a remedy in words."""
+    if "value" in operation:
+        return f"`{_shown(operation['value'])}`"
+    if "recipe" in operation:
+        way = {"up": "the recipe's where it was less", "down": "the recipe's where it was more", "same": "the recipe's"}
+        other = operation.get("else", 1)
+        return way[operation["recipe"]] + (f", else times {other:g}" if other != 1 else "")
+    if "fewer" in operation:
+        return f"{operation['fewer']}, or as many as the eval loss was falling for"
+    times = f", or {operation['times']:g} times as many" if "times" in operation else ""
+    return (
+        f"at least {operation['at_least']:g}{times}" if "at_least" in operation else f"at most {operation['at_most']:g}"
+    )
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
 
 
@@ -108,7 +147,10 @@ def _band(entry: Mapping[str, Any], low: int) -> str:
 
 def main() -> int:
     """Write the pages, or compare them."""
-    pages = {DOCS / "rules.md": rules(), DOCS / "config.md": config(), DOCS / "recipes.md": recipes()}
+    pages = {
+        DOCS / "rules.md": rules(), DOCS / "config.md": config(), DOCS / "recipes.md": recipes(),
+        DOCS / "remedies.md": remedies(),
+    }  # fmt: skip
     stale = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv:
         print("\n".join(f"{path.name} is not current: run `make docs`" for path in stale))

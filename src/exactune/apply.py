@@ -16,7 +16,8 @@ from exactune.data.store import Gathered
 from exactune.errors import ConfigError, DataError, RunError
 from exactune.evaluate.calibration import Confidences
 from exactune.evaluate.contest import enter
-from exactune.evaluate.evaluation import Evaluation, blocks
+from exactune.evaluate.evaluation import Evaluation
+from exactune.evaluate.evidence import answer_blocks, gather_evidence
 from exactune.evaluate.gate import judge_gates
 from exactune.evaluate.general import measure_forgetting
 from exactune.infer.answers import Answer
@@ -56,7 +57,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Answer and score the run's test rows (eval rows if it has none), or the rows of another file.
 
-    The run's own rows are the very ones of training time, by id; their figures are written to ``eval/``.
+    The run's own rows are the very ones of training time, by id; their figures are written to ``eval/``, with what
+    tells why they are as they are (:mod:`exactune.evaluate.evidence`).
 
     Args:
         run: A run or its folder.
@@ -85,7 +87,8 @@ def evaluate(
     split, examples = rows
     contest = enter(artifact, config, examples, train, advance)
     evaluation, confidences = Evaluation(artifact.task, split, contest.baselines), Confidences()
-    answered = _answered(artifact, config, examples, advance) if answers is None else [(examples, answers)]
+    size = config.evaluate.batch_size
+    answered = answer_blocks(artifact, examples, size, advance) if answers is None else [(examples, answers)]
     lines = _lines(answered, evaluation, confidences)
     if data is None:
         write_jsonl(run.predictions, lines)
@@ -104,18 +107,10 @@ def evaluate(
             document["general"] = measure_forgetting(
                 artifact, files, config, mixed=counts["mix"], train=counts["train"]
             )
+        document |= gather_evidence(run, config, artifact, evaluation, examples, train or (), advance)
         document["gates"] = judge_gates(config.gate, config.gate_on, document["metrics"])
         write_json(run.metrics, document)
     return document
-
-
-def _answered(
-    artifact: Artifact, config: Config, rows: Sequence[Example], advance: Callable[[int], None] = lambda _: None
-) -> Iterator[tuple[Sequence[Example], list[Answer]]]:
-    """The rows block by block, with the artifact's answers."""
-    size = config.evaluate.batch_size
-    for part in blocks(rows, size):
-        yield part, artifact.answer([row.prompt for row in part], batch_size=size, advance=advance)
 
 
 def _lines(
@@ -131,7 +126,7 @@ def _lines(
 def calibrate(run: Run, artifact: Artifact, config: Config, rows: Sequence[Example]) -> tuple[Artifact, list[Answer]]:
     """Scale the artifact's confidences by its answers to the eval rows, on disk too; those answers, scaled."""
     confidences, task, answers = Confidences(), artifact.task, []
-    for part, found in _answered(artifact, config, rows):
+    for part, found in answer_blocks(artifact, rows, config.evaluate.batch_size):
         scores = [
             task.score(task.parse(row.answer), one.parsed, row.input) for row, one in zip(part, found, strict=True)
         ]

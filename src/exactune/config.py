@@ -192,6 +192,9 @@ class EvaluateConfig(_Node):
 
     rows: int = Field(500, ge=1)
     """At most this many eval rows are answered at each evaluation during training: a seeded, stratified slice."""
+    train_rows: int = Field(300, ge=0)
+    """At most this many training rows are answered by the finished model, a seeded, stratified slice: how well it knows
+    what it has seen. 0: none."""
     batch_size: int = Field(32, ge=1)
     """Rows generated together."""
     baselines: Annotated[list[str], BeforeValidator(_one_or_many)] = ["auto"]

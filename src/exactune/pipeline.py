@@ -18,6 +18,7 @@ from exactune.apply import calibrate, evaluate, load
 from exactune.config import Config
 from exactune.data.split import stratified_slice
 from exactune.describe import describe
+from exactune.diagnose import diagnose
 from exactune.durable import replaced_dir
 from exactune.errors import ConfigError, Interrupted, TrainingError
 from exactune.evaluate.baselines import majority
@@ -205,6 +206,7 @@ def finish(plan: Plan) -> None:
         plan.run, artifact=artifact, rows=plan.splits.scored, train=plan.splits.train, general=plan.loaded.general,
         answers=None if plan.splits.test else answers,
     )  # fmt: skip
+    diagnose(plan.run)
     write_report(plan.run)
 
 

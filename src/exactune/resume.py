@@ -35,7 +35,7 @@ __all__ = [
 CONFIG_HEAD = "What this run was made of; it can be trained again as it is."
 HARMLESS = {
     "training.early_stopping_patience", "training.logging_steps", "training.report_to", "training.save_steps",
-    "evaluate.batch_size",
+    "evaluate.batch_size", "evaluate.train_rows",
 }  # fmt: skip
 """Config values that a checkpoint does not hang on, besides whole blocks of ``check`` and ``gate``."""
 HARMLESS_BLOCKS = ("check", "gate")

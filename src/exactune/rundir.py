@@ -8,10 +8,12 @@
     data.json               files, sha256, row counts, split ids, rejected rows
     findings.json           what the checks found
     train/metrics.jsonl     one line per logged step and per evaluation
+    train/predictions.jsonl one line per training row that the finished model answered
     checkpoints/step-NNNNNN resumable states: complete or absent
     adapter/ or model/      the best checkpoint, ready to load
     eval/predictions.jsonl  one line per scored row
     eval/metrics.json       what the scored rows add up to
+    diagnosis.json          what is wrong with the run, and what to change
     report.html
 """
 
@@ -76,6 +78,10 @@ class Run:
         return self.path / "train" / "metrics.jsonl"
 
     @property
+    def train_predictions(self) -> Path:
+        return self.path / "train" / "predictions.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
@@ -99,6 +105,10 @@ class Run:
     @property
     def metrics(self) -> Path:
         return self.path / "eval" / "metrics.json"
+
+    @property
+    def diagnosis(self) -> Path:
+        return self.path / "diagnosis.json"
 
     @property
     def report(self) -> Path:

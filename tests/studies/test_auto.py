@@ -324,7 +324,6 @@ def test_the_command_needs_auto_for_max_runs(capsys: pytest.CaptureFixture[str])
 
 
 def test_the_command_shows_what_was_tried(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("exactune.diagnose", reason="the diagnosis is not there")
     config = write(tmp_path, base, SETTINGS + "gate: {token_f1: 1.01}\n")
     assert command("train", str(config), "--auto", "--max-runs", "2", "--output", str(tmp_path / "out")) == 1
     printed = capsys.readouterr()

@@ -13,6 +13,7 @@ import typer
 
 from exactune import ranks
 from exactune.cli.check import check
+from exactune.cli.diagnose import diagnose
 from exactune.cli.env import env
 from exactune.cli.eval import eval_
 from exactune.cli.explain import explain
@@ -42,6 +43,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "train": train,
     "eval": eval_,
     "predict": predict,
+    "diagnose": diagnose,
     "report": report,
     "env": env,
 }

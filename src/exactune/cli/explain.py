@@ -19,10 +19,11 @@ __all__ = ["explain"]
 
 def explain(code: Annotated[str, typer.Argument(help="For example D205.", metavar="CODE")]) -> None:
     """What a finding's code means, why it matters and how to mend it."""
-    from exactune.checks import RULES
+    from exactune import checks, diagnose
     from exactune.errors import ConfigError
 
-    rules = {rule.code: rule for rule in RULES}
+    known: tuple[Rule[Any], ...] = checks.RULES + diagnose.RULES
+    rules = {rule.code: rule for rule in known}
     rule = rules.get(code.upper())
     if rule is None:
         raise ConfigError(

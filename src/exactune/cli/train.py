@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from exactune import ranks
 from exactune.cli.loop import MOST, show_loop
 from exactune.cli.screen import TrainingScreen, err, out, show_metrics
 from exactune.errors import ConfigError
-from exactune.language import said, say, translate
+from exactune.language import restored, said, say, translate
 from exactune.rundir import Run, read_json
 from exactune.stop import held
 
@@ -85,6 +85,8 @@ def train_auto(config: Path, **options: Any) -> None:
     run = folder.run(document["kept"])
     metrics = read_json(run.metrics)
     show_metrics(metrics)
+    for line in diagnosis_lines(run):
+        out.print(line, markup=False)
     out.print(said("run     {run}\nreport  {report}", run=run.path, report=folder.report), markup=False)
     apply_gates(metrics)
 
@@ -93,8 +95,17 @@ def finish(run: Run) -> None:
     """Show the figures and where they are."""
     document = read_json(run.metrics)
     show_metrics(document)
+    for line in diagnosis_lines(run):
+        out.print(line, markup=False)
     out.print(said("run     {run}\nreport  {report}", run=run.path, report=run.report), markup=False)
     apply_gates(document)
+
+
+def diagnosis_lines(run: Run) -> Iterator[str]:
+    """The findings of the diagnosis, a line each; what to do about them is in the report."""
+    for finding in map(restored, read_json(run.diagnosis)):
+        yield said("finding {code} {name}: {message}", code=finding["code"], name=finding["name"],
+                   message=finding["message"])  # fmt: skip
 
 
 def apply_gates(document: Mapping[str, Any]) -> None:

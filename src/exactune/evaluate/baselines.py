@@ -7,7 +7,6 @@ A baseline's answers are parsed and scored exactly as a model's are. The base mo
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from exactune.evaluate.evaluation import Baseline, read_texts
 from exactune.evaluate.fields import fields
 from exactune.evaluate.gazetteer import gazetteer
+from exactune.evaluate.linear import WORD, classifier, unsettled, vectorizer
 from exactune.tasks import Parsed, Task
 from exactune.types import Example, Status
 
@@ -28,12 +28,6 @@ FITTING: Mapping[str, tuple[str, ...]] = {
     "text": ("majority", "zero_shot", "few_shot"),
 }
 """Task type -> its baselines; ``evaluate.baselines: auto`` takes all of them."""
-
-WORD = r"(?u)\b\w+\b"
-"""A word of the linear classifier; a run of Chinese characters is one."""
-
-FEATURES = 30_000
-"""At most so many n-grams of words, and as many of characters, the most frequent ones: seconds instead of minutes."""
 
 
 def majority(train_answers: Sequence[str], n: int) -> list[str]:
@@ -101,22 +95,12 @@ def _one_against_the_rest(inputs: Sequence[str], parsed: Sequence[Parsed]) -> Ba
 
 def _fitted(inputs: Sequence[str], targets: Sequence[Any]) -> Any:
     """The pipeline, trained; lists of truth values are several questions."""
-    # A second to import, and only evaluation needs it.
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
-    from sklearn.pipeline import make_pipeline, make_union
+    from sklearn.pipeline import make_pipeline
 
-    common = {"max_features": FEATURES, "sublinear_tf": True}
-    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=WORD, **common)
-    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), **common)
     several = isinstance(targets[0], list)
-    classifier = LogisticRegression(C=10, max_iter=100, tol=1e-3)
-    model = make_pipeline(make_union(words, characters), OneVsRestClassifier(classifier) if several else classifier)
-    with warnings.catch_warnings():
-        # A baseline that is a hair from its optimum is still the baseline.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    model = make_pipeline(vectorizer(), OneVsRestClassifier(classifier()) if several else classifier())
+    with unsettled():
         if several:
             import numpy as np
 

@@ -10,7 +10,7 @@ from typing import Any
 from exactune.evaluate.compare import compare
 from exactune.evaluate.counted import ABSENT, Counted
 from exactune.evaluate.errors import Errors
-from exactune.evaluate.metrics import summarize
+from exactune.evaluate.metrics import Figure, summarize
 from exactune.infer.answers import Answer
 from exactune.tasks import METRICS, Parsed, Score, Task
 from exactune.types import Example, Status
@@ -112,6 +112,24 @@ class Evaluation:
             document["closed"] = self._closed
         document["errors"] = self._errors.document()
         return document
+
+    def plain(self) -> dict[str, Any]:
+        """How many rows, their metrics and statuses, and nothing else.
+
+        Raises:
+            ValueError: There were no rows.
+        """
+        metrics = summarize(self.task, self._counted, self._strata.numbers).metrics
+        return {"n": len(self._counted), "metrics": metrics, "statuses": dict(self._statuses)}
+
+    def figure(self, places: Sequence[int]) -> Figure:
+        """The primary metric on some of the rows, by their numbers.
+
+        Raises:
+            ValueError: There are none.
+        """
+        strata = [self._strata.numbers[place] for place in places]
+        return summarize(self.task, self._counted.taken(places), strata).metrics[self.task.primary]
 
     def _comparison(self) -> dict[str, Any]:
         """The model against the best baseline, by the primary metric, on the rows that the baseline answered."""

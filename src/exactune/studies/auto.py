@@ -15,6 +15,7 @@ from typing import Any
 
 from exactune import ranks
 from exactune.config import Config
+from exactune.diagnose import diagnose as find_causes
 from exactune.errors import ConfigError, DataError, Interrupted, TrainingError
 from exactune.evaluate.against import compare_runs
 from exactune.evaluate.words import against_run
@@ -68,10 +69,8 @@ def auto(
         ExactuneError: Something the user must change; before the first training nothing is written.
         Interrupted: Stopped by a signal.
     """
-    from exactune.diagnose import diagnose
-
     return search(
-        config_source(config, patch_files=patch_files, assignments=assignments), diagnose,
+        config_source(config, patch_files=patch_files, assignments=assignments), find_causes,
         output=output, max_runs=max_runs, resume=resume or resume_anyway, resume_anyway=resume_anyway,
         overwrite=overwrite, tell=say, display=display,
     )  # fmt: skip
@@ -225,7 +224,7 @@ class _Loop:
             TrainingError: It failed before it had anything to look at.
         """
         for one in reversed(self.record.tries):
-            if self._run(one).config.is_file():
+            if self._run(one).train_metrics.is_file():
                 return one
         raise TrainingError(self.record.tries[-1].error)
 

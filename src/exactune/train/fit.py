@@ -22,8 +22,9 @@ from exactune.stop import StopRequest
 from exactune.train.checkpoints import remembered
 from exactune.train.judge import Best, Judge, TrainingOver
 from exactune.train.methods import sft_trainer
+from exactune.train.movement import Movement
 from exactune.train.steps import Cutter
-from exactune.train.watch import Changed, Watch
+from exactune.train.watch import Watch
 
 __all__ = ["Display", "Job", "fit"]
 
@@ -96,7 +97,7 @@ def fit(job: Job, checkpoint: Path | None = None) -> Best:
         job.run.train_metrics,
         job.stop,
         job.display.evaluated,
-        Changed(job.model).share,
+        Movement(job.model).figures,
     )
     part = job.training.per_device_train_batch_size * job.training.gradient_accumulation_steps
     watch = Watch(

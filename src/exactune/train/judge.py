@@ -59,7 +59,7 @@ class Judge(TrainerCallback):
         metrics_file: ``train/metrics.jsonl``.
         stop: Set when the run was asked to stop.
         show: Told of every evaluation: epoch, metrics, whether it is the best.
-        changed: Model -> share of its weights that training has changed.
+        movement: Model -> how far training has taken its weights, for the line.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class Judge(TrainerCallback):
         metrics_file: Path,
         stop: StopRequest,
         show: Callable[[float, Mapping[str, float], bool], None],
-        changed: Callable[[torch.nn.Module], float],
+        movement: Callable[[torch.nn.Module], Mapping[str, float]],
     ) -> None:
         self.training, self.metric = training, metric
-        self.evaluate, self.keep, self.stop, self.show, self.changed = evaluate, keep, stop, show, changed
+        self.evaluate, self.keep, self.stop, self.show, self.movement = evaluate, keep, stop, show, movement
         self.metrics_file = metrics_file
         self.best: Best | None = None
         self.unpublished = False
@@ -146,7 +146,7 @@ class Judge(TrainerCallback):
             )
         is_best = self._note(state.global_step, epoch, metrics)
         self.unpublished |= is_best
-        line = {"step": state.global_step, "epoch": epoch, "time": time.time(), "changed": self.changed(model)}
+        line = {"step": state.global_step, "epoch": epoch, "time": time.time(), **self.movement(model)}
         ends = {end: metrics[end] for end in ("low", "high") if end in metrics}
         if ranks.is_first():
             # Beside the metrics, not among them.

@@ -16,8 +16,9 @@ from exactune.errors import TrainingError
 from exactune.language import say
 from exactune.rundir import append_jsonl
 from exactune.stop import StopRequest
+from exactune.train.movement import trained
 
-__all__ = ["Changed", "Watch"]
+__all__ = ["Watch"]
 
 LOGGED = ("loss", "learning_rate", "grad_norm")
 LIVENESS_STEP = 5
@@ -90,18 +91,18 @@ class Watch(TrainerCallback):
         # Each rank sees its own rows; the gradients are those of all.
         if ranks.highest(len(broken)):
             raise self._broken(step, say("the loss"), broken)
-        trained = dict(_trained(kwargs["model"]))
-        gradients = [tensor.grad for tensor in trained.values() if tensor.grad is not None]
+        tensors = dict(trained(kwargs["model"]))
+        gradients = [tensor.grad for tensor in tensors.values() if tensor.grad is not None]
         if not torch.nn.utils.get_total_norm(gradients).isfinite():
             raise self._broken(step, say("a gradient"), self.stepped)
         if step <= LIVENESS_STEP:
-            self._note_gradients(trained)
+            self._note_gradients(tensors)
 
-    def _note_gradients(self, trained: Mapping[str, torch.nn.Parameter]) -> None:
+    def _note_gradients(self, tensors: Mapping[str, torch.nn.Parameter]) -> None:
         if self.without_gradient is None:
-            self.without_gradient = set(trained)
+            self.without_gradient = set(tensors)
         self.without_gradient -= {
-            name for name in self.without_gradient if (grad := trained[name].grad) is not None and bool(grad.any())
+            name for name in self.without_gradient if (grad := tensors[name].grad) is not None and bool(grad.any())
         }
 
     def _refuse_dead(self, steps: int) -> None:
@@ -183,19 +184,15 @@ class Watch(TrainerCallback):
         self.losses.clear()
 
 
-def _trained(model: torch.nn.Module) -> Iterable[tuple[str, torch.nn.Parameter]]:
-    return ((name, tensor) for name, tensor in model.named_parameters() if tensor.requires_grad)
-
-
 def refuse_broken_weights(model: torch.nn.Module, step: int) -> None:
     """Stop before such weights are saved or judged.
 
     Raises:
         TrainingError: Naming the first tensor with a number that is not finite.
     """
-    if torch.nn.utils.get_total_norm([tensor.detach() for _, tensor in _trained(model)]).isfinite():
+    if torch.nn.utils.get_total_norm([tensor.detach() for _, tensor in trained(model)]).isfinite():
         return
-    broken = [name for name, tensor in _trained(model) if not bool(tensor.isfinite().all())]
+    broken = [name for name, tensor in trained(model) if not bool(tensor.isfinite().all())]
     if broken:
         raise TrainingError(
             say(
@@ -218,30 +215,3 @@ def _dead(names: Iterable[str]) -> TrainingError:
             first=dead[0],
         )
     )
-
-
-class Changed:
-    """The share of trained weights that differ from where training began, on up to 1,024 of each tensor.
-
-    Next to zero after an epoch means that updates are lost, as those too small for a bfloat16 weight are.
-
-    Args:
-        model: As it is before the first step.
-    """
-
-    SAMPLE = 1024
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        self.start = {name: self._sample(tensor).clone() for name, tensor in _trained(model)}
-
-    def _sample(self, tensor: torch.Tensor) -> torch.Tensor:
-        flat = tensor.detach().flatten()
-        return flat[:: max(1, flat.numel() // self.SAMPLE)]
-
-    def share(self, model: torch.nn.Module) -> float:
-        """Between 0 and 1; tensors count by their size."""
-        moved = total = 0.0
-        for name, tensor in _trained(model):
-            moved += float((self._sample(tensor) != self.start[name]).double().mean()) * tensor.numel()
-            total += tensor.numel()
-        return moved / total

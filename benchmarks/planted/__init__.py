@@ -1,0 +1,1 @@
+"""Runs made sick on purpose, and healthy ones: what :mod:`doctor` trains."""

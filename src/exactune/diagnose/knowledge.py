@@ -1,0 +1,48 @@
+"""What the diagnosis knows: thresholds, remedies and what explains what, from ``doctor.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+__all__ = ["explained_by", "limit", "place", "remedy", "thresholds"]
+
+
+@cache
+def _known() -> Mapping[str, Any]:
+    text = files("exactune.diagnose").joinpath("doctor.yaml").read_text(encoding="utf-8")
+    known: Mapping[str, Any] = yaml.safe_load(text)
+    return known
+
+
+def thresholds() -> Mapping[str, Mapping[str, Any]]:
+    """Name -> ``{"value", "source"}``."""
+    found: Mapping[str, Mapping[str, Any]] = _known()["thresholds"]
+    return found
+
+
+def limit(name: str) -> float:
+    """The value of a threshold."""
+    return float(thresholds()[name]["value"])
+
+
+def remedy(code: str) -> Sequence[Mapping[str, Any]]:
+    """What a finding changes; empty where no config value mends it."""
+    found: Sequence[Mapping[str, Any]] = _known()["remedies"].get(code, ())
+    return found
+
+
+def explained_by(code: str) -> Sequence[str]:
+    """Codes of what a finding explains."""
+    found: Sequence[str] = _known()["explains"].get(code, ())
+    return found
+
+
+def place(code: str) -> int:
+    """Where a finding stands among equally bad ones."""
+    order: Sequence[str] = _known()["order"]
+    return order.index(code)

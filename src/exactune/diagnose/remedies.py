@@ -1,0 +1,108 @@
+"""Remedies: the config values that mend a finding, relative to what the run used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from exactune.config import Epochs
+from exactune.diagnose.knowledge import remedy
+from exactune.diagnose.symptoms import Symptoms
+from exactune.rules import Finding
+
+__all__ = ["as_yaml", "patch_for", "patch_yaml"]
+
+
+def patch_for(code: str, seen: Symptoms) -> dict[str, Any] | None:
+    """Dotted config keys with new values, or None where nothing in the config would help.
+
+    Args:
+        code: Of the finding.
+        seen: What the run used, and what the guide's tables would have given it.
+    """
+    values = dict(change for operation in remedy(code) for change in _changes(operation, seen))
+    return values or None
+
+
+def _changes(operation: Mapping[str, Any], seen: Symptoms) -> Iterator[tuple[str, Any]]:
+    """The value of one key, where it differs from what was used, and what has to change with it."""
+    key, used = operation["key"], _used(seen, operation["key"])
+    if used is None and key.startswith("lora."):
+        # Every weight was trained, so there is no adapter to change.
+        return
+    value = _epochs(operation, used, seen) if isinstance(used, Epochs) else _value(operation, used, seen)
+    if value == used:
+        return
+    yield key, value
+    if key == "lora.r":
+        # The scale of an adapter is alpha / r; a wider one is not to be a weaker one.
+        yield "lora.lora_alpha", _short(value * _used(seen, "lora.lora_alpha") / used)
+
+
+def _used(seen: Symptoms, key: str) -> Any:
+    value: Any = seen.config
+    for name in key.split("."):
+        value = None if value is None else getattr(value, name)
+    return value
+
+
+def _value(operation: Mapping[str, Any], used: Any, seen: Symptoms) -> Any:
+    if "value" in operation:
+        return operation["value"]
+    if "at_least" in operation:
+        return max(used, operation["at_least"])
+    if "at_most" in operation:
+        return min(used, operation["at_most"])
+    given = seen.recipe.get(operation["key"], used)
+    wanted = operation["recipe"]
+    if wanted == "same" or (wanted == "up" and used < given) or (wanted == "down" and used > given):
+        return given
+    return used if wanted == "same" else _short(used * operation["else"])
+
+
+def _epochs(operation: Mapping[str, Any], used: Epochs, seen: Symptoms) -> Any:
+    """Epochs as a number: a remedy leaves nothing to chance."""
+    if "fewer" in operation:
+        # Not fewer than the eval loss was falling for.
+        lowest = min(seen.evaluations, key=lambda one: one.loss, default=None)
+        most = max(operation["fewer"], round(lowest.epoch) if lowest else 0)
+        return most if most < used.maximum else used
+    return _short(max(operation["at_least"], used.maximum * operation.get("times", 1)))
+
+
+def _short(number: float) -> float:
+    """Four digits are enough for people, and whole numbers have no point."""
+    short = float(f"{number:.4g}")
+    return int(short) if short.is_integer() else short
+
+
+def patch_yaml(findings: Sequence[Finding]) -> str:
+    """A file for ``--patch``: the values of the leading finding that has some, those of the others as comments.
+
+    One change at a time can be told from chance; several cannot be told apart.
+
+    Args:
+        findings: As :func:`~exactune.diagnose.diagnose` orders them.
+    """
+    parts, leading = [], True
+    for finding in findings:
+        if finding.patch is None:
+            continue
+        parts.append(f"# {finding.code} {finding.name}: {finding.message}")
+        parts += [line if leading else f"# {line}" for line in as_yaml(finding.patch)]
+        leading = False
+    return "\n".join(parts or ["# No finding of this run has a patch."]) + "\n"
+
+
+def as_yaml(patch: Mapping[str, Any]) -> list[str]:
+    """Dotted keys with values as lines of nested YAML."""
+    tree: dict[str, Any] = {}
+    for path, value in patch.items():
+        *blocks, name = path.split(".")
+        node = tree
+        for block in blocks:
+            node = node.setdefault(block, {})
+        node[name] = value
+    return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False).splitlines()

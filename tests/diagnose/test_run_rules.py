@@ -1,0 +1,156 @@
+"""Every rule of the diagnosis, on a healthy run folder and on one made sick of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from run_folders import Folder, finding, write_folder
+
+from exactune.diagnose import RULES, Symptoms, diagnose
+from exactune.diagnose.knowledge import explained_by, place, remedy, thresholds
+from exactune.diagnose.remedies import patch_yaml
+from exactune.errors import RunError
+from exactune.layers import parse_mapping, read_patch, resolve
+from exactune.rules import Finding, Rule
+from exactune.rundir import Run, read_json
+
+from planted_folders import PLANTED, figure, leaked, overfit, trained
+
+CODES = {rule.code for rule in RULES}
+SECTIONS = ("What it does:", "Why it matters:", "Example:", "Fix:")
+by_code = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+
+
+def found(path: Path, *changes) -> list[Finding]:
+    def change(folder: Folder) -> None:
+        for one in changes:
+            one(folder)
+
+    return diagnose(write_folder(path, change))
+
+
+def codes(findings: list[Finding]) -> list[str]:
+    return [finding.code for finding in findings]
+
+
+def test_codes_and_names_are_unique_and_known() -> None:
+    assert len({rule.code for rule in RULES}) == len({rule.name for rule in RULES}) == len(RULES)
+    assert all(re.fullmatch(r"R\d{3}", rule.code) and re.fullmatch(r"[a-z]+(-[a-z]+)*", rule.name) for rule in RULES)
+    assert set(PLANTED) == CODES
+    assert sorted(map(place, CODES)) == list(range(len(CODES)))
+
+
+@by_code
+def test_docstrings_have_their_sections_in_order(rule: Rule[Symptoms]) -> None:
+    lines = rule.doc.splitlines()
+    assert [line for line in lines if line in SECTIONS] == list(SECTIONS)
+    assert rule.fix
+
+
+@by_code
+def test_what_is_known_of_a_rule_names_rules_and_keys(rule: Rule[Symptoms]) -> None:
+    assert set(explained_by(rule.code)) <= CODES - {rule.code}
+    assert {operation["key"].split(".")[0] for operation in remedy(rule.code)} <= {
+        "training", "lora", "constrain", "task"
+    }  # fmt: skip
+
+
+def test_every_threshold_has_a_number_and_a_source() -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in Path(diagnose.__code__.co_filename).parent.glob("*.py")
+    )
+    for name, entry in thresholds().items():
+        assert entry["value"] > 0
+        assert entry["source"]
+        assert f'limit("{name}")' in source, f"{name} is used nowhere"
+
+
+def test_nothing_is_wrong_with_a_healthy_run(tmp_path: Path) -> None:
+    assert found(tmp_path) == []
+    assert read_json(Run(tmp_path).diagnosis) == []
+
+
+@by_code
+def test_what_is_planted_is_found_first_with_its_remedy(rule: Rule[Symptoms], tmp_path: Path) -> None:
+    planted = PLANTED[rule.code]
+    leading, *others = found(tmp_path, planted.plant)
+    assert leading.code == rule.code, leading.message
+    assert others == []
+    assert (leading.name, str(leading.severity)) == (rule.name, planted.severity)
+    assert leading.patch == planted.patch
+    assert tuple(sorted(one["code"] for one in leading.evidence.get("explains", ()))) == planted.explains
+    json.dumps(leading.to_json(), allow_nan=False)
+
+
+@by_code
+def test_a_patch_is_a_config(rule: Rule[Symptoms], tmp_path: Path) -> None:
+    (leading,) = found(tmp_path / "run", PLANTED[rule.code].plant)
+    file = tmp_path / "patch.yaml"
+    file.write_text(patch_yaml([leading]), encoding="utf-8")
+    own = read_patch(Run(tmp_path / "run").config)
+    assert read_patch(file).values == (leading.patch or {})
+    before, after = resolve([own]).config, resolve([own, read_patch(file)]).config
+    assert (before == after) == (leading.patch is None)
+    if leading.patch:
+        assert resolve([own, parse_mapping(leading.patch, "a test")]).config == after
+
+
+def test_several_findings_are_one_patch_and_comments(tmp_path: Path) -> None:
+    findings = found(tmp_path / "run", leaked, PLANTED["R104"].plant, PLANTED["R201"].plant)
+    assert codes(findings) == ["R305", "R201", "R104"]
+    text = patch_yaml(findings)
+    assert text.splitlines()[1:2] == ["constrain: true"]
+    assert "# training:" in text
+    file = tmp_path / "patch.yaml"
+    file.write_text(text, encoding="utf-8")
+    assert read_patch(file).values == {"constrain": True}
+
+
+def test_a_cause_that_is_explained_explains_nothing(tmp_path: Path) -> None:
+    # The weights hardly moved, so the training rows are answered badly, so the guide's band is not reached.
+    (leading,) = found(tmp_path, PLANTED["R105"].plant)
+    assert [one["code"] for one in leading.evidence["explains"]] == ["R102", "R302"]
+    assert read_json(Run(tmp_path).diagnosis)[0]["evidence"]["explains"][0]["name"] == "underfit"
+
+
+def test_not_better_than_what_has_learned_nothing_is_an_error(tmp_path: Path) -> None:
+    (leading,) = found(
+        tmp_path, PLANTED["R301"].plant, lambda folder: folder["metrics"]["comparison"].update(baseline="majority")
+    )
+    assert (leading.code, str(leading.severity)) == ("R301", "error")
+
+
+def test_findings_of_the_data_checks_are_named(tmp_path: Path) -> None:
+    def broken(folder: Folder) -> None:
+        folder["findings"] = [finding("D401", *range(1, 41)), finding("D303", 7)]
+
+    malformed, labels = found(tmp_path, broken)
+    assert malformed.message == "40 training and eval answers are not as they should be (D401)"
+    assert malformed.patch is None
+    assert labels.message == "what D303 found (D303)"
+
+
+def test_overfitting_before_a_run_is_scored_is_seen_in_its_losses(tmp_path: Path) -> None:
+    (leading,) = found(tmp_path, overfit, lambda folder: folder.update(metrics={}, best={}))
+    assert leading.code == "R101"
+    assert leading.evidence["best_epoch"] == 3
+
+
+def test_a_gap_within_the_intervals_is_no_overfitting(tmp_path: Path) -> None:
+    assert found(tmp_path, lambda folder: trained(folder, 0.99), lambda folder: figure(folder, 0.83, 0.15)) != []
+    assert "R101" not in codes(
+        found(tmp_path, lambda folder: trained(folder, 0.99), lambda folder: figure(folder, 0.83, 0.15))
+    )
+
+
+def test_full_fine_tuning_gets_no_patch_for_an_adapter(tmp_path: Path) -> None:
+    (leading,) = found(tmp_path, overfit, lambda folder: folder["config"].update(lora="none"))
+    assert leading.patch == {"training.weight_decay": 0.05, "training.num_epochs": 3}
+
+
+def test_a_run_without_training_is_nothing_to_diagnose(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="nothing was trained"):
+        found(tmp_path, lambda folder: folder.update(lines=[]))
