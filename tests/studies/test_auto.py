@@ -31,7 +31,7 @@ LONGER = {"training.num_epochs": 4}
 SHORTER = {"training.num_epochs": 1}
 OTHER_ROWS = {"data.limit": {"eval": 5}}
 SETTINGS = (
-    "task: text\nlora: none\nevaluate: {baselines: majority}\n"
+    "task: text\nlora: none\nevaluate: {baselines: majority, train_rows: 0}\n"
     "training: {num_epochs: 2, learning_rate: 1e-2, logging_steps: 2, "
     "per_device_train_batch_size: 8, gradient_accumulation_steps: 1}\n"
 )
@@ -325,7 +325,20 @@ def test_the_command_needs_auto_for_max_runs(capsys: pytest.CaptureFixture[str])
 
 def test_the_command_shows_what_was_tried(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write(tmp_path, base, SETTINGS + "gate: {token_f1: 1.01}\n")
-    assert command("train", str(config), "--auto", "--max-runs", "2", "--output", str(tmp_path / "out")) == 1
+    assert (
+        command(
+            "train",
+            str(config),
+            "--auto",
+            "--max-runs",
+            "2",
+            "--set",
+            "num_epochs=1",
+            "--output",
+            str(tmp_path / "out"),
+        )
+        == 1
+    )
     printed = capsys.readouterr()
     document = read_json(tmp_path / "out" / "auto.json")
     assert "runs, chosen on the eval rows" in printed.out
