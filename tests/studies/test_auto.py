@@ -325,20 +325,8 @@ def test_the_command_needs_auto_for_max_runs(capsys: pytest.CaptureFixture[str])
 
 def test_the_command_shows_what_was_tried(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write(tmp_path, base, SETTINGS + "gate: {token_f1: 1.01}\n")
-    assert (
-        command(
-            "train",
-            str(config),
-            "--auto",
-            "--max-runs",
-            "2",
-            "--set",
-            "num_epochs=1",
-            "--output",
-            str(tmp_path / "out"),
-        )
-        == 1
-    )
+    options = ["--auto", "--max-runs", "2", "--set", "num_epochs=1", "--output", str(tmp_path / "out")]
+    assert command("train", str(config), *options) == 1
     printed = capsys.readouterr()
     document = read_json(tmp_path / "out" / "auto.json")
     assert "runs, chosen on the eval rows" in printed.out
