@@ -22,6 +22,7 @@ LAYERS = [
     {"train", "evaluate", "diagnose"},
     {"report", "environment"},
     {"plan", "probing", "apply", "checking", "draft", "describe", "record", "resume", "pipeline", "mend"},
+    {"studies"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -40,6 +40,7 @@ def load(path: str | Path) -> Artifact:
         ExactuneError: There is none, its base is missing or changed, or its tokenizer behaves differently now.
     """
     folder = Path(path)
+    Run(folder).refuse_several()
     return load_artifact(Run(folder).artifact if Run(folder).config.is_file() else folder)
 
 
@@ -160,10 +161,10 @@ def _run_rows(run: Run, config: Config) -> Splits:
             )
         )
     ids = {name: part["ids"] for name, part in record["splits"].items()}
-    # Eval rows may have been held out of the training rows.
+    # Eval and test rows may have been held out of the training rows.
     files = loaded.splits
-    held_out = files.eval or files.train
-    return Splits(_kept(files.train, ids["train"]), _kept(held_out, ids["eval"]), _kept(files.test, ids["test"]))
+    evals, tests = files.eval or files.train, files.test or files.train
+    return Splits(_kept(files.train, ids["train"]), _kept(evals, ids["eval"]), _kept(tests, ids["test"]))
 
 
 def _kept(rows: Iterable[Example], ids: Sequence[str]) -> Sequence[Example]:

@@ -83,6 +83,10 @@ class DataConfig(_Node):
     eval_fraction: float = Field(0.1, gt=0, lt=1)
     """Share of the training rows held out when ``eval`` is not given: stratified by answer, the same input never on
     both sides, drawn by ``training.seed``."""
+    test_fraction: float = Field(0.0, ge=0, lt=1)
+    """Share of the training rows held out as test rows when ``test`` is not given, before eval rows are and in the same
+    way; 0 holds out none. ``train --auto`` takes ``eval_fraction``, so that its last figures are of rows that chose
+    nothing."""
     columns: dict[str, str] = {}
     """Names of ``input``, ``output``, ``system`` that cannot be recognised, or to choose otherwise:
     ``{input: sentence, output: tag}``."""

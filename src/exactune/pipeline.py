@@ -52,7 +52,7 @@ from exactune.train.fit import Display, Job, fit
 from exactune.train.methods import refuse_unknown_trackers
 from exactune.train.steps import Cutter
 
-__all__ = ["train"]
+__all__ = ["Say", "finish", "train", "train_planned"]
 
 Say = Callable[[str], None]
 
@@ -89,13 +89,29 @@ def train(
         ExactuneError: Something the user must change; before training nothing is written.
         Interrupted: Stopped by a signal; says what was saved and how to go on.
     """
+    return train_planned(
+        lambda: make_plan(config_source(config, patch_files=patch_files, assignments=assignments), output=output),
+        resume=resume, resume_anyway=resume_anyway, overwrite=overwrite, say=say, display=display,
+    )  # fmt: skip
+
+
+def train_planned(
+    planned: Callable[[], Plan],
+    *,
+    resume: bool = False,
+    resume_anyway: bool = False,
+    overwrite: bool = False,
+    say: Say = lambda _: None,
+    display: Display | None = None,
+) -> Run:
+    """:func:`train` for a plan that is made when the processes have met; the rows that it scores are scored."""
     plan: Plan | None = None
     with listening() as stop:
         try:
             ranks.join()
             stop.patient = ranks.count() > 1
             with ranks.naming_a_lost_rank():
-                plan = make_plan(config_source(config, patch_files=patch_files, assignments=assignments), output=output)
+                plan = planned()
                 return _carry_out(
                     plan, say if ranks.is_first() else lambda _: None,
                     display if display and ranks.is_first() else _Silent(), stop,
@@ -130,7 +146,7 @@ def _carry_out(
     start = ranks.from_first(lambda: _start(plan, tell, resume=resume, anyway=anyway, overwrite=overwrite))
     if start is None:
         return run
-    stop.resumable = start.resume
+    stop.resumable = resume
     for line in describe(plan):
         tell(line)
     with run.locked() if ranks.is_first() else contextlib.nullcontext(), naming_a_full_disk(run.path):
@@ -139,7 +155,7 @@ def _carry_out(
             note_resumption(plan, checkpoint, start.changes)
         if not ranks.from_first(lambda: start.resume and is_trained(run)):
             _train(plan, tell, display, stop, checkpoint, start)
-        ranks.from_first(lambda: _finish(plan))
+        ranks.from_first(lambda: finish(plan))
     return run
 
 
@@ -181,7 +197,7 @@ def _start(plan: Plan, tell: Say, *, resume: bool, anyway: bool, overwrite: bool
     return _Start(resume, overwrite, changes)
 
 
-def _finish(plan: Plan) -> None:
+def finish(plan: Plan) -> None:
     """Load what was published, score it, report."""
     artifact = load(plan.run.path)
     _refuse_unfaithful(plan, artifact)

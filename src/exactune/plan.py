@@ -33,7 +33,7 @@ from exactune.rules import Finding, Severity
 from exactune.rundir import Run
 from exactune.tasks import Task, infer_task
 from exactune.tasks.constraint import choose_constraint
-from exactune.types import Patch, Splits
+from exactune.types import Example, Patch, Splits
 
 __all__ = ["Plan", "Source", "check_rows", "config_source", "make_plan"]
 
@@ -181,8 +181,8 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
 
 
 def _choose_rows(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...]]:
-    """The rows that are used: within ``data.limit``, eval rows from their own file or held out of the training rows."""
-    splits, notes = _with_eval(loaded, config)
+    """The rows that are used, within ``data.limit``; those without a file of their own are held out of the others."""
+    splits, notes = _held_out(loaded, config)
     limit, seed = config.data.limit, config.training.seed
     limited = {name: stratified_slice(getattr(splits, name), most, seed) for name, most in limit.items()}
     for name, rows in limited.items():
@@ -196,20 +196,39 @@ def _choose_rows(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...
     return replace(splits, **limited), notes
 
 
-def _with_eval(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...]]:
-    splits = loaded.splits
-    if config.data.eval or not splits.train:
-        return splits, loaded.notes
+def _held_out(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...]]:
+    data, splits, notes = config.data, loaded.splits, loaded.notes
+    if not splits.train:
+        return splits, notes
+    # Test rows first, so that no choice of eval rows changes them.
+    if data.test_fraction and not data.test:
+        train, test = _taken_out(loaded, splits.train, data.test_fraction, config)
+        splits = replace(splits, train=train, test=test)
+        note = say(
+            "no test file: {rows} training rows are held out (data.test_fraction {fraction:g})",
+            rows=len(test),
+            fraction=data.test_fraction,
+        )
+        notes = (*notes, note)
+    if not data.eval:
+        train, held_out = _taken_out(loaded, splits.train, data.eval_fraction, config)
+        splits = replace(splits, train=train, eval=held_out)
+        note = say(
+            "no eval file: {rows} training rows are held out (data.eval_fraction {fraction:g})",
+            rows=len(held_out),
+            fraction=data.eval_fraction,
+        )
+        notes = (*notes, note)
+    return splits, notes
+
+
+def _taken_out(
+    loaded: Loaded, rows: Sequence[Example], fraction: float, config: Config
+) -> tuple[Sequence[Example], Sequence[Example]]:
     try:
-        train, held_out = hold_out(splits.train, config.data.eval_fraction, config.training.seed)
+        return hold_out(rows, fraction, config.training.seed)
     except DataError as error:
         raise DataError(str(error), loaded.rejected) from error
-    note = say(
-        "no eval file: {rows} training rows are held out (data.eval_fraction {fraction:g})",
-        rows=len(held_out),
-        fraction=config.data.eval_fraction,
-    )
-    return replace(splits, train=train, eval=held_out), (*loaded.notes, note)
 
 
 def _trained_general(loaded: Loaded, splits: Splits) -> Iterator[str]:

@@ -22,7 +22,7 @@ from exactune.rundir import Run, read_json, write_json
 from exactune.train.adapter import parameter_counts
 from exactune.types import Location
 
-__all__ = ["add_minutes", "write_plan"]
+__all__ = ["add_minutes", "write_data", "write_plan"]
 
 
 def write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any]) -> None:
@@ -50,10 +50,15 @@ def write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any]) 
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "minutes": 0.0,
     })  # fmt: skip
-    write_json(run.data, _data_document(plan))
+    write_data(plan)
     write_json(run.findings, [stored(finding.to_json(), "message", "fix") for finding in plan.findings])
     # The marker of a run folder, so it comes last.
     write_text(run.config, to_yaml(resolved, [CONFIG_HEAD]))
+
+
+def write_data(plan: Plan) -> None:
+    """Which rows the run uses, and for what."""
+    write_json(plan.run.data, _data_document(plan))
 
 
 def _data_document(plan: Plan) -> dict[str, Any]:

@@ -33,12 +33,14 @@ from exactune.durable import replaced_file, write_text
 from exactune.errors import RunError
 from exactune.language import Text, say
 
-__all__ = ["Run", "append_jsonl", "read_json", "read_jsonl", "write_json", "write_jsonl"]
+__all__ = ["LOOP", "Run", "append_jsonl", "read_json", "read_jsonl", "unwritable", "write_json", "write_jsonl"]
 
 MARKER = "config.yaml"
 FIRST = "recipe.json"
 """Written first; a folder that has it and nothing foreign is a run, even one that was killed early."""
 LOCK = ".lock"
+LOOP = "auto.json"
+"""What ``train --auto`` says of the runs in a folder; it stands in place of a run's files."""
 OWN = {MARKER, FIRST, "env.json", "data.json", "findings.json", "train", "checkpoints", "adapter", "model", "eval",
        "diagnosis.json", "report.html", LOCK}  # fmt: skip
 HALF_WRITTEN = {f".{name}{end}" for name in OWN for end in (".tmp", ".old")}
@@ -117,9 +119,10 @@ class Run:
         """An existing run.
 
         Raises:
-            RunError: There is no run at ``path``.
+            RunError: There is no run at ``path``, or several.
         """
         run = cls(Path(path))
+        run.refuse_several()
         if not run.config.is_file():
             raise RunError(
                 say(
@@ -129,6 +132,31 @@ class Run:
                 )
             )
         return run
+
+    def refuse_several(self) -> None:
+        """A folder of ``train --auto`` is no run, but holds some.
+
+        Raises:
+            RunError: This is one; names the run that was kept.
+        """
+        if not (self.path / LOOP).is_file():
+            return
+        if kept := read_json(self.path / LOOP)["kept"]:
+            raise RunError(
+                say(
+                    "{path} holds the runs of `exactune train --auto`, of which {name} was kept. Name {run}.",
+                    path=self.path,
+                    name=kept,
+                    run=self.path / kept,
+                )
+            )
+        raise RunError(
+            say(
+                "{path} holds the runs of `exactune train --auto`, of which none has come to its end. Go on with "
+                "--auto --resume.",
+                path=self.path,
+            )
+        )
 
     def entries(self) -> list[Path]:
         """What the folder holds, but for the lock."""
@@ -157,7 +185,7 @@ class Run:
                 )
             ) from error
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
         try:
             yield
         finally:
@@ -182,7 +210,7 @@ class Run:
             for entry in sorted(run.entries(), key=lambda entry: turn.get(entry.name, 1)):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         except OSError as error:
-            raise _unwritable(run.path, error) from error
+            raise unwritable(run.path, error) from error
         return run
 
     def ensure_free(self, *, overwrite: bool = False) -> None:
@@ -220,10 +248,11 @@ class Run:
             with tempfile.TemporaryFile(dir=existing):
                 pass
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
 
 
-def _unwritable(path: Path, error: OSError) -> RunError:
+def unwritable(path: Path, error: OSError) -> RunError:
+    """What to say of a folder that the system refuses to write to."""
     return RunError(
         say(
             "{path} cannot be written: {reason}. Choose another folder with --output DIR.",

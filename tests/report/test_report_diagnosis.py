@@ -338,7 +338,6 @@ def logged(losses: list[float], epochs: int) -> Curves:
         ("R101", {"best_epoch": 2.0, "last_epoch": 5.0}, (2.0, 5.0)),
         ("R101", {}, (5.0, 5.0)),
         ("R102", {"falling": 0.2}, (4.0, 5.0)),
-        ("R102", {"falling": 0.08}, (4.0, 5.0)),
         ("R102", {"falling": 0.01}, None),
         ("R103", {"step": 20}, (2.0, 2.0)),
         ("R103", {"best_loss": 0.1, "last_loss": 3.0}, (2.5, 5.0)),

@@ -17,6 +17,8 @@ def report(
 ) -> None:
     """Write a run's report again from its files; --lang says in which language."""
     from exactune.report import write_report
-    from exactune.rundir import Run
+    from exactune.report.loop_page import write_loop_page
+    from exactune.rundir import LOOP, Run
 
-    out.print(str(write_report(Run.open(run))), markup=False)
+    written = write_loop_page(run) if (run / LOOP).is_file() else write_report(Run.open(run))
+    out.print(str(written), markup=False)

@@ -163,6 +163,10 @@ class TrainingScreen:
     ) -> None:
         self.progress.stop()
 
+    def pause(self) -> None:
+        """Take the bar away, for lines on stdout; the next step brings it back."""
+        self.progress.stop()
+
     def step(self, step: int, steps: int, newest: Mapping[str, float]) -> None:
         """Move the bar; it appears with the first step, below what was said before."""
         if not self.progress.live.is_started:

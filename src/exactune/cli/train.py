@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from exactune import ranks
+from exactune.cli.loop import MOST, show_loop
 from exactune.cli.screen import TrainingScreen, err, out, show_metrics
-from exactune.language import restored, said, translate
+from exactune.errors import ConfigError
+from exactune.language import restored, said, say, translate
 from exactune.rundir import Run, read_json
 from exactune.stop import held
 
@@ -28,8 +30,16 @@ def train(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and plan only.")] = False,
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Train again with what the diagnosis would change; keep what is better.")
+    ] = False,
+    max_runs: Annotated[
+        int | None, typer.Option(help="With --auto: at most so many runs; 4 if not given.", min=1, metavar="N")
+    ] = None,
 ) -> None:
     """Check the rows, choose the recipe, train, evaluate, report."""
+    if max_runs is not None and not auto:
+        raise ConfigError(say("--max-runs is for --auto. Add --auto, or leave it out."))
     if dry_run:
         from exactune.describe import describe
         from exactune.plan import config_source, make_plan
@@ -39,6 +49,12 @@ def train(
         lines = [*describe(make_plan(source, output=output))]
         for line in lines if ranks.is_first() else ():
             out.print(translate(line), markup=False)
+        return
+    if auto:
+        train_auto(
+            config, patch_files=patch, assignments=assignments, output=output, max_runs=max_runs or MOST,
+            resume=resume, resume_anyway=resume_anyway, overwrite=overwrite,
+        )  # fmt: skip
         return
     with held():
         from exactune.pipeline import train as run_pipeline
@@ -51,6 +67,28 @@ def train(
         )  # fmt: skip
     if ranks.is_first():
         finish(run)
+
+
+def train_auto(config: Path, **options: Any) -> None:
+    """The loop of ``--auto``; gates are those of the kept run."""
+    with held():
+        from exactune.studies.auto import auto
+
+    def tell(line: str) -> None:
+        screen.pause()
+        out.print(translate(line), markup=False)
+
+    with TrainingScreen() as screen:
+        folder = auto(config, say=tell, display=screen, **options)
+    document = read_json(folder.file)
+    show_loop(document)
+    run = folder.run(document["kept"])
+    metrics = read_json(run.metrics)
+    show_metrics(metrics)
+    for line in diagnosis_lines(run):
+        out.print(line, markup=False)
+    out.print(said("run     {run}\nreport  {report}", run=run.path, report=folder.report), markup=False)
+    apply_gates(metrics)
 
 
 def finish(run: Run) -> None:

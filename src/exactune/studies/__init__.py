@@ -1,0 +1,1 @@
+"""Studies: what runs the pipeline many times to find something out."""
