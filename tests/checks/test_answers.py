@@ -47,6 +47,18 @@ def test_why_a_text_is_not_json(text: str, why: str) -> None:
     assert translate(said, "zh-TW") != said
 
 
+def test_a_third_of_broken_answers_is_named_and_plain_texts_are_not() -> None:
+    quoted = [
+        (text, answer.replace('"', "'") if row % 3 == 0 else answer) for row, (text, answer) in enumerate(RECORDS)
+    ]
+    wanted = [row for row in range(1, len(RECORDS) + 1) if row % 3 == 1]
+    finding = found(dataset(quoted))["D401"]
+    assert [place.line for place in finding.locations] == wanted
+    # Where as many answers do not even begin as JSON does, nothing says that they were meant to be it.
+    mixed = [(text, "none" if row % 3 == 0 else answer) for row, (text, answer) in enumerate(RECORDS)]
+    assert "D401" not in found(dataset(mixed))
+
+
 @pytest.mark.parametrize(
     "around",
     ["```json\n%s\n```", "```\n%s\n```\nDone.", "```json\n%s", "As in [1]: %s", "%s\nI hope this helps", "結果：%s"],

@@ -76,12 +76,13 @@ def _embedded(text: str) -> str | None:
 
 
 def _meant_as_json(dataset: Dataset) -> bool:
-    """Whether most training answers hold a JSON object or list, bare or within other text."""
+    """Whether most training answers hold a JSON object or list, bare or within other text, or try to."""
     if dataset.shape is not None:
         return True
-    train = dataset.splits.train
-    held = sum(_is_container(text) or _embedded(text) is not None for text in (_said(row.answer) for row in train))
-    return held > 0 and held >= MOSTLY * len(train)
+    texts = [_said(row.answer) for row in dataset.splits.train]
+    held = sum(_is_container(text) or _embedded(text) is not None for text in texts)
+    tried = sum(text[:1] in ("{", "[") or _embedded(text) is not None for text in texts)
+    return 2 * held > len(texts) and tried >= MOSTLY * len(texts)
 
 
 def _rows(dataset: Dataset, wanted: Callable[[Example], bool]) -> list[Example]:
@@ -97,8 +98,8 @@ def not_json(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     """An answer that is not JSON where most are.
 
     What it does:
-        Where at least 80% of the training answers are a JSON object or array, finds the answers that are not, in every
-        split, and says why: a trailing comma, single quotes, NaN, a key that stands twice.
+        Where at least 80% of the training answers begin as JSON objects or arrays do, and most are, finds the answers
+        that are not, in every split, and says why: a trailing comma, single quotes, NaN, a key that stands twice.
 
     Why it matters:
         The model learns to write broken JSON some of the time, and a right answer in evaluation counts as wrong.
