@@ -93,6 +93,7 @@ def write_folder(path: Path, change: Callable[[Folder], Any] | None = None) -> R
     run = Run(path)
     write_text(run.config, yaml.safe_dump(folder["config"]))
     write_json(run.recipe, folder["recipe"])
+    write_json(run.data, {"splits": {"train": {"rows": 300}, "eval": {"rows": 100}, "test": {"rows": 300}}})
     write_json(run.findings, folder["findings"])
     write_jsonl(run.train_metrics, folder["lines"])
     if folder["best"]:

@@ -133,6 +133,23 @@ def test_findings_of_the_data_checks_are_named(tmp_path: Path) -> None:
     assert labels.message == "what D303 found (D303)"
 
 
+def test_eval_rows_that_were_trained_are_told_of_by_the_checks(tmp_path: Path) -> None:
+    few = found(tmp_path / "few", lambda folder: folder.update(findings=[finding("D205", *range(1, 8))]))
+    assert few == []
+    (leading,) = found(tmp_path / "many", lambda folder: folder.update(findings=[finding("D205", *range(1, 81))]))
+    assert (leading.code, str(leading.severity)) == ("R305", "error")
+    assert leading.message.startswith("80 of 400 eval and test rows are training rows, too, or nearly (D205);")
+
+
+def test_answers_that_the_input_gives_away(tmp_path: Path) -> None:
+    def perfect(folder: Folder) -> None:
+        figure(folder, 0.995, 0.005)
+        folder["metrics"]["baselines"]["linear"]["macro_f1"]["value"] = 1.0
+
+    (leading,) = found(tmp_path, perfect)
+    assert (leading.code, str(leading.severity)) == ("R305", "warning")
+
+
 def test_overfitting_before_a_run_is_scored_is_seen_in_its_losses(tmp_path: Path) -> None:
     (leading,) = found(tmp_path, overfit, lambda folder: folder.update(metrics={}, best={}))
     assert leading.code == "R101"

@@ -72,6 +72,7 @@ class Symptoms:
         recipe: Dotted config keys with the values that the guide's tables give for this base and so many rows.
         expected: The guide's band for so many rows, ``low`` and ``high``; empty under its minimum of rows.
         rows: Number of training rows.
+        held_out: Number of eval and test rows.
         steps: Logged lines of training, each step once.
         evaluations: In order.
         kept: ``train/best.json``: the evaluation whose weights were published; empty while training.
@@ -84,6 +85,7 @@ class Symptoms:
     recipe: Mapping[str, Any]
     expected: Mapping[str, float]
     rows: int
+    held_out: int
     steps: tuple[Step, ...]
     evaluations: tuple[Evaluation, ...]
     kept: Mapping[str, Any]
@@ -178,6 +180,7 @@ def read_symptoms(run: Run) -> Symptoms:
         recipe=recipe["values"],
         expected=recipe["expected"] or {},
         rows=recipe["rows"],
+        held_out=sum(read_json(run.data)["splits"][name]["rows"] for name in ("eval", "test")),
         steps=tuple(_steps(lines)),
         evaluations=tuple(_evaluations(lines)),
         kept=read_json(best) if best.is_file() else {},

@@ -175,8 +175,8 @@ def too_good(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """Too good to be true.
 
     What it does:
-        Fires when 2 % or more of the scored rows are training rows, too, or nearly; otherwise, as a warning, when both
-        the model and a simple baseline reach 0.99.
+        Fires when 2 % or more of the scored rows, or by the data checks of all eval and test rows, are training rows,
+        too, or nearly; otherwise, as a warning, when both the model and a simple baseline reach 0.99.
 
     Why it matters:
         A row that was trained says nothing about new ones. An answer that stands in its input, as an id or a file name
@@ -189,29 +189,53 @@ def too_good(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         Take the training rows out of the scored ones (`exactune check` names them); take out of the inputs what gives
         the answer away.
     """
+    yield from _overlapping(seen, rule) or _known_to_the_checks(seen, rule) or _given_away(seen, rule)
+
+
+def _overlapping(seen: Symptoms, rule: Rule[Symptoms]) -> list[Finding]:
+    """Scored rows that were trained."""
     block = seen.scored.get("overlap", {})
     count, of = block.get("same", 0) + block.get("near", 0), block.get("of", 0)
-    if of and count >= limit("leaked") * of:
-        parts = [say("{count} of {of} scored rows are training rows, too, or nearly", count=count, of=of)]
-        both = [figure_of(block.get("metric", {}).get(part)) for part in ("overlapping", "others")]
-        evidence = {"share": count / of, "same": block.get("same", 0), "near": block.get("near", 0), "of": of}
-        if both[0] and both[1]:
-            evidence |= {"overlapping": both[0].value, "others": both[1].value}
-            parts.append(
-                say(
-                    "on them {metric} is {overlapping:.3f}, on the others {others:.3f}",
-                    metric=seen.metric, overlapping=both[0].value, others=both[1].value,
-                )
-            )  # fmt: skip
-        yield rule.finding(join("; ", parts), evidence=evidence)
-        return
+    if not of or count < limit("leaked") * of:
+        return []
+    parts = [say("{count} of {of} scored rows are training rows, too, or nearly", count=count, of=of)]
+    both = [figure_of(block.get("metric", {}).get(part)) for part in ("overlapping", "others")]
+    evidence = {"share": count / of, "same": block.get("same", 0), "near": block.get("near", 0), "of": of}
+    if both[0] and both[1]:
+        evidence |= {"overlapping": both[0].value, "others": both[1].value}
+        parts.append(
+            say(
+                "on them {metric} is {overlapping:.3f}, on the others {others:.3f}",
+                metric=seen.metric, overlapping=both[0].value, others=both[1].value,
+            )
+        )  # fmt: skip
+    return [rule.finding(join("; ", parts), evidence=evidence)]
+
+
+def _known_to_the_checks(seen: Symptoms, rule: Rule[Symptoms]) -> list[Finding]:
+    """Eval rows that were trained, where others are scored."""
+    found = seen.check_findings("D205", "D206", "D207")
+    count = len({(place["file"], place["line"]) for one in found for place in one["locations"]})
+    if not count or count < limit("leaked") * seen.held_out:
+        return []
+    codes = ", ".join(one["code"] for one in found)
+    message = say(
+        "{count} of {of} eval and test rows are training rows, too, or nearly ({codes}); eval rows choose the weights "
+        "and scale the confidences",
+        count=count, of=seen.held_out, codes=codes,
+    )  # fmt: skip
+    return [rule.finding(message, evidence={"share": count / seen.held_out, "of": seen.held_out})]
+
+
+def _given_away(seen: Symptoms, rule: Rule[Symptoms]) -> list[Finding]:
+    """Scores that even a simple baseline should not reach."""
     simple = {
         name: metrics.get(seen.metric, {}).get("value", 0.0)
         for name, metrics in seen.scored.get("baselines", {}).items() if name in ("linear", "fields", "gazetteer")
     }  # fmt: skip
     best = max(simple, key=lambda name: simple[name], default=None)
     if seen.figure is None or best is None or min(seen.figure.value, simple[best]) < limit("given_away"):
-        return
+        return []
     finding = rule.finding(
         say(
             "{metric} is {value:.3f}, and {simple:.3f} for {baseline}: what gives the answer away may stand in the "
@@ -220,7 +244,7 @@ def too_good(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         ),
         evidence={"value": seen.figure.value, "baseline": best, "baseline_value": simple[best]},
     )  # fmt: skip
-    yield replace(finding, severity=Severity.WARNING)
+    return [replace(finding, severity=Severity.WARNING)]
 
 
 def confidence_off(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
