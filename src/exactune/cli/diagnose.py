@@ -75,6 +75,8 @@ def show_diagnosis(findings: Sequence[Finding]) -> None:
         _line(said("fix: {fix}", fix=finding.fix))
         for line in as_yaml(finding.patch or {}).splitlines():
             show_line(out, Text(line, "green"), indent=9, hanging=9)
+        if expected := finding.evidence.get("expected"):
+            _line(said("expected: {expected}", expected=expected))
 
 
 def _line(text: str, style: str = "") -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from exactune.diagnose.answers import invented_spans, malformed, no_stop, outside_labels, swallowed, thinking
-from exactune.diagnose.knowledge import explained_by, place
+from exactune.diagnose.knowledge import brought, explained_by, place
 from exactune.diagnose.learning import diverged, hardly_moved, oscillating, overfit, still_improving, underfit
 from exactune.diagnose.symptoms import Symptoms, read_symptoms
 from exactune.diagnose.worth import (
@@ -23,7 +23,7 @@ from exactune.diagnose.worth import (
     too_good,
     unlike_train,
 )
-from exactune.language import stored
+from exactune.language import say, stored
 from exactune.rules import Finding, Rule, Severity, run_rules
 from exactune.rundir import Run, write_json
 
@@ -64,9 +64,22 @@ def diagnose(run: Run) -> list[Finding]:
     Raises:
         RunError: Nothing was trained in the run yet.
     """
-    findings = find_causes(run_rules(RULES, read_symptoms(run)))
+    findings = [_with_expectation(one) for one in find_causes(run_rules(RULES, read_symptoms(run)))]
     write_json(run.diagnosis, [stored(finding.to_json(), "message", "fix", "evidence") for finding in findings])
     return findings
+
+
+def _with_expectation(finding: Finding) -> Finding:
+    """What its remedy has brought elsewhere, in words."""
+    known = brought(finding.code)
+    if finding.patch is None or known is None:
+        return finding
+    words = say(
+        "Of {runs} runs made sick like this on purpose, {better} were better with such a change; the metric rose by "
+        "{median:.2f} (median).",
+        **known,
+    )
+    return replace(finding, evidence={**finding.evidence, "expected": words})
 
 
 def find_causes(findings: Iterable[Finding]) -> list[Finding]:

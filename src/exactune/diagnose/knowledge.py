@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["explained_by", "limit", "place", "remedy", "thresholds"]
+__all__ = ["brought", "explained_by", "limit", "place", "remedy", "thresholds"]
 
 
 @cache
@@ -33,6 +33,15 @@ def limit(name: str) -> float:
 def remedy(code: str) -> Sequence[Mapping[str, Any]]:
     """What a finding changes; empty where no config value mends it."""
     found: Sequence[Mapping[str, Any]] = _known()["remedies"].get(code, ())
+    return found
+
+
+def brought(code: str) -> Mapping[str, Any] | None:
+    """What a finding's remedy brought in the planted runs: ``{"runs", "better", "median"}``; None where none was tried.
+
+    ``median`` is that of the differences of the primary metric, in points of 1.
+    """
+    found: Mapping[str, Any] | None = _known()["brought"].get(code)
     return found
 
 
