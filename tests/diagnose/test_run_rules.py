@@ -163,6 +163,16 @@ def test_a_gap_within_the_intervals_is_no_overfitting(tmp_path: Path) -> None:
     )
 
 
+@by_code
+def test_a_run_that_logged_no_step_is_diagnosed(rule: Rule[Symptoms], tmp_path: Path) -> None:
+    # Fewer steps than `logging_steps`.
+    def brief(folder: Folder) -> None:
+        folder["lines"] = [line for line in folder["lines"] if "eval" in line]
+
+    findings = found(tmp_path, PLANTED[rule.code].plant, brief)
+    assert rule.code in {"R103", "R106"} or findings[0].code == rule.code
+
+
 def test_full_fine_tuning_gets_no_patch_for_an_adapter(tmp_path: Path) -> None:
     (leading,) = found(tmp_path, overfit, lambda folder: folder["config"].update(lora="none"))
     assert leading.patch == {"training.weight_decay": 0.05, "training.num_epochs": 3}

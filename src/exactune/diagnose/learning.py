@@ -35,7 +35,8 @@ def overfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """
     lowest = min(seen.evaluations, key=lambda one: one.loss, default=None)
     trained, scored = seen.trained_figure, seen.figure
-    curve = {} if lowest is None else {
+    # A run of fewer steps than `logging_steps` has logged no loss.
+    curve = {} if lowest is None or not seen.steps else {
         "eval_best": lowest.loss, "eval_last": seen.evaluations[-1].loss, "best_epoch": lowest.epoch,
         "last_epoch": seen.evaluations[-1].epoch, "train": seen.epoch_losses[-1],
     }  # fmt: skip
