@@ -46,6 +46,10 @@ def healthy() -> Folder:
         "lines": lines,
         "best": {"step": 140, "epoch": 7.0, "metric": "macro_f1", "value": 0.815},
         "findings": [],
+        "data": {
+            "files": [{"path": f"{name}.jsonl", "split": name} for name in ("train", "eval", "test")],
+            "splits": {"train": {"rows": 300}, "eval": {"rows": 100}, "test": {"rows": 300}},
+        },
         "answers": [
             {"id": f"test.jsonl:{n}", "gold": "good", "answer": "good", "prediction": "good", "status": "ok",
              "confidence": 0.8, "correct": True, "input": "the tea was good"}
@@ -93,7 +97,7 @@ def write_folder(path: Path, change: Callable[[Folder], Any] | None = None) -> R
     run = Run(path)
     write_text(run.config, yaml.safe_dump(folder["config"]))
     write_json(run.recipe, folder["recipe"])
-    write_json(run.data, {"splits": {"train": {"rows": 300}, "eval": {"rows": 100}, "test": {"rows": 300}}})
+    write_json(run.data, folder["data"])
     write_json(run.findings, folder["findings"])
     write_jsonl(run.train_metrics, folder["lines"])
     if folder["best"]:
@@ -104,10 +108,11 @@ def write_folder(path: Path, change: Callable[[Folder], Any] | None = None) -> R
     return run
 
 
-def finding(code: str, *lines: int) -> dict[str, Any]:
-    """What the data checks found."""
+def finding(code: str, *lines: int, twins: int = 0, severity: str = "warning") -> dict[str, Any]:
+    """What the data checks found in these training rows, and in so many test rows beside them."""
     return {
-        "code": code, "name": "a-name", "severity": "warning", "message": f"what {code} found", "fix": "",
-        "patch": None, "evidence": {}, "related": [],
+        "code": code, "name": "a-name", "severity": severity, "message": f"what {code} found", "fix": "",
+        "patch": None, "evidence": {},
+        "related": [{"file": "test.jsonl", "line": line} for line in range(1, twins + 1)],
         "locations": [{"file": "train.jsonl", "line": line} for line in lines],
     }  # fmt: skip

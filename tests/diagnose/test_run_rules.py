@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from exactune.layers import parse_mapping, read_patch, resolve
 from exactune.rules import Finding, Rule
 from exactune.rundir import Run, read_json
 
-from planted_folders import PLANTED, figure, leaked, overfit, trained
+from planted_folders import PLANTED, figure, leaked, losses, overfit, trained, underfit
 
 CODES = {rule.code for rule in RULES}
 SECTIONS = ("What it does:", "Why it matters:", "Example:", "Fix:")
@@ -134,11 +135,18 @@ def test_findings_of_the_data_checks_are_named(tmp_path: Path) -> None:
 
 
 def test_eval_rows_that_were_trained_are_told_of_by_the_checks(tmp_path: Path) -> None:
-    few = found(tmp_path / "few", lambda folder: folder.update(findings=[finding("D205", *range(1, 8))]))
-    assert few == []
-    (leading,) = found(tmp_path / "many", lambda folder: folder.update(findings=[finding("D205", *range(1, 81))]))
+    def met(*lines: int, twins: int, **more: str):
+        return lambda folder: folder.update(findings=[finding("D205", *lines, twins=twins, **more)])
+
+    few, many = met(*range(1, 81), twins=7), met(1, twins=80, severity="error")
+    assert found(tmp_path / "few", few) == []
+    (leading,) = found(tmp_path / "many", many)
     assert (leading.code, str(leading.severity)) == ("R305", "error")
     assert leading.message.startswith("80 of 400 eval and test rows are training rows, too, or nearly (D205);")
+    # Training rows that were left out for it were not trained.
+    assert found(tmp_path / "skipped", many, lambda folder: folder["config"].update(check={"on_error": "skip"})) == []
+    # Test rows that are withheld say nothing yet.
+    assert found(tmp_path / "withheld", many, lambda folder: folder["data"]["splits"]["test"].update(rows=0)) == []
 
 
 def test_answers_that_the_input_gives_away(tmp_path: Path) -> None:
@@ -181,3 +189,101 @@ def test_full_fine_tuning_gets_no_patch_for_an_adapter(tmp_path: Path) -> None:
 def test_a_run_without_training_is_nothing_to_diagnose(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="nothing was trained"):
         found(tmp_path, lambda folder: folder.update(lines=[]))
+
+
+def short(*values: float):
+    """A run with so many logged lines, and one evaluation."""
+
+    def change(folder: Folder) -> None:
+        ends = [line for line in folder["lines"] if "eval" in line][:1]
+        logged = [{"step": n, "epoch": n / len(values), "loss": loss} for n, loss in enumerate(values, 1)]
+        folder.update(lines=[*logged, *ends], best={"step": ends[0]["step"]})
+
+    return change
+
+
+def test_a_run_too_short_for_a_logged_line_is_healthy(tmp_path: Path) -> None:
+    assert found(tmp_path, short()) == []
+
+
+def test_two_lines_of_noise_are_no_divergence(tmp_path: Path) -> None:
+    assert found(tmp_path / "noise", short(0.5, 0.51)) == []
+    assert codes(found(tmp_path / "lost", short(0.5, 0.6, 0.7, 0.7, 0.7, 0.7))) == ["R103"]
+
+
+@pytest.mark.parametrize("ends", [[0.5, 0.05, 0.01, 0.02, 0.01, 0.02, 0.01, 0.015], [0.5, 0, 0.01, 0, 0.01, 0, 0, 0]])
+def test_a_loss_next_to_nothing_does_not_swing(ends: list[float], tmp_path: Path) -> None:
+    fallen = [1.2, 0.5, 0.1, 0.01, 0.005, 0.003, 0.002, 0.001]
+    assert found(tmp_path, lambda folder: losses(folder, fallen, ends)) == []
+
+
+def test_nothing_is_to_be_gained_where_all_eval_rows_are_right(tmp_path: Path) -> None:
+    def perfect(folder: Folder) -> None:
+        folder["lines"][-1]["eval"]["macro_f1"] = 1.0
+
+    assert found(tmp_path, PLANTED["R106"].plant, perfect) == []
+
+
+def test_weights_that_hardly_moved_may_have_learned(tmp_path: Path) -> None:
+    learned = lambda folder: (trained(folder, 0.95), figure(folder, 0.9))  # noqa: E731
+    assert found(tmp_path, PLANTED["R105"].plant, learned) == []
+
+
+def test_few_rows_prove_little(tmp_path: Path) -> None:
+    def sure(folder: Folder) -> None:
+        folder["metrics"]["calibration"]["after"]["bins"] = [{"n": 6, "confidence": 0.88, "accuracy": 1.0}]
+
+    def one_wrong(folder: Folder) -> None:
+        folder["metrics"] |= {
+            "n": 4,
+            "confusion": {"labels": ["good", "bad"], "matrix": [[3, 0], [1, 0]]},
+            "per_label": {"good": {"recall": 1.0, "support": 3}, "bad": {"recall": 0.0, "support": 1}},
+        }
+
+    def level(folder: Folder) -> None:
+        folder["metrics"]["comparison"] |= {
+            "baseline": "majority", "verdict": "level", "rows": 8,
+            "difference": {"value": 0.1, "low": -0.2, "high": 0.4}, "rows_needed": 60,
+        }  # fmt: skip
+
+    assert found(tmp_path / "sure", sure) == []
+    assert found(tmp_path / "swallowed", one_wrong) == []
+    (leading,) = found(tmp_path / "level", level)
+    assert (leading.code, str(leading.severity)) == ("R301", "warning")
+
+
+def test_a_remedy_is_a_value_that_is_allowed(tmp_path: Path) -> None:
+    fast = lambda folder: folder["config"]["training"].update(learning_rate=0.6)  # noqa: E731
+    (leading,) = found(tmp_path / "fast", PLANTED["R102"].plant, fast)
+    assert "training.learning_rate" not in (leading.patch or {})
+    free = lambda folder: folder["config"].update(constrain=False)  # noqa: E731
+    (leading,) = found(tmp_path / "free", PLANTED["R205"].plant, free)
+    assert leading.patch is None
+
+
+def test_grammars_are_no_remedy_where_one_held_the_answers(tmp_path: Path) -> None:
+    copied = lambda folder: folder["config"]["task"].update(copy_spans=True)  # noqa: E731
+    (leading,) = found(tmp_path, PLANTED["R201"].plant, copied)
+    assert leading.patch is None
+
+
+def test_lines_of_a_label_stay_within_the_comment(tmp_path: Path) -> None:
+    def odd(folder: Folder) -> None:
+        underfit(folder)
+        folder["metrics"]["doubts"] = {
+            "rows": 300, "share": 0.3, "low": 0.2,
+            "examples": [{"id": "train.jsonl:1", "gold": "good\nmodel: other", "suggested": "bad", "confidence": 0.9}],
+        }  # fmt: skip
+
+    label = "good\nmodel: other"
+    (noise,) = found(tmp_path / "run", odd)
+    assert label in noise.message
+    text = patch_yaml([replace(noise, patch={"training.num_epochs": 3})])
+    assert text.splitlines()[1:] == ["training:", "  num_epochs: 3"]
+
+
+def test_what_is_said_to_be_explained_can_be(tmp_path: Path) -> None:
+    # What shows in the training rows comes first in any case.
+    shown = {"R201", "R203", "R204", "R205", "R206"}
+    for code in CODES - shown:
+        assert all(place(code) < place(other) for other in explained_by(code)), code

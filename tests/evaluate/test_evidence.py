@@ -187,3 +187,11 @@ def test_rows_that_were_trained_on_have_a_figure_of_their_own() -> None:
 def test_rows_that_share_nothing_have_no_overlap() -> None:
     rows = texts(40, 2, "test")
     assert find_overlap(scored(rows, frozenset()), texts(100, 1), rows) is None
+
+
+def test_labels_of_fewer_rows_than_folds_are_looked_at() -> None:
+    names = tuple(f"l{number}" for number in range(20))
+    rows = [row(f"train:{n}", f"word{n} {names[n % 20]}", names[n % 20]) for n in range(60)]
+    found = find_doubts(ClassificationTask(names), rows, {}, 1)
+    assert found is not None
+    assert found["rows"] == 60

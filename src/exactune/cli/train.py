@@ -103,7 +103,8 @@ def finish(run: Run) -> None:
 
 def diagnosis_lines(run: Run) -> Iterator[str]:
     """The findings of the diagnosis, a line each; what to do about them is in the report."""
-    for finding in map(restored, read_json(run.diagnosis)):
+    # A run that was finished before there was a diagnosis has none.
+    for finding in map(restored, read_json(run.diagnosis) if run.diagnosis.is_file() else ()):
         yield said("finding {code} {name}: {message}", code=finding["code"], name=finding["name"],
                    message=finding["message"])  # fmt: skip
 

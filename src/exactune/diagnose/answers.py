@@ -44,14 +44,13 @@ def malformed(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         parts.append(
             say("the data checks found {rows} rows whose answers are malformed ({codes})", rows=rows, codes=codes)
         )
-    grammar = seen.task in ("json", "entities", "relations") and seen.config.constrain is not True
     yield rule.finding(
         join("; ", parts),
         evidence={
             "share": count / of if of else None, "of": of,
             "rows": seen.rows_with("invalid_json", "invalid_schema", "empty"), "training_findings": codes,
         },
-        patch=patch_for(rule.code, seen) if count and grammar else None,
+        patch=patch_for(rule.code, seen) if count and _grammar_helps(seen) else None,
     )  # fmt: skip
 
 
@@ -75,12 +74,17 @@ def no_stop(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     count, of = seen.statuses("no_stop") + seen.scored.get("closed", 0), seen.scored.get("n", 0)
     if not of or count < limit("unstopped") * of:
         return
-    grammar = seen.task in ("json", "entities", "relations") and seen.config.constrain is not True
     yield rule.finding(
         say("{count} of {of} answers did not end by themselves", count=count, of=of),
         evidence={"share": count / of, "of": of, "rows": seen.rows_with("no_stop")},
-        patch=patch_for(rule.code, seen) if grammar else None,
+        patch=patch_for(rule.code, seen) if _grammar_helps(seen) else None,
     )
+
+
+def _grammar_helps(seen: Symptoms) -> bool:
+    """Whether answers are JSON that no grammar held yet."""
+    held = seen.config.constrain is True or seen.config.task.copy_spans
+    return seen.task in ("json", "entities", "relations") and not held
 
 
 def outside_labels(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
@@ -121,8 +125,8 @@ def swallowed(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """One label is given instead of the others.
 
     What it does:
-        Fires when a label is given 20 points more often than it is right, and the other labels are found in fewer
-        than half of their rows.
+        Fires when a label is given 20 points more often than it is right, beyond chance, and the other labels are found
+        in fewer than half of their rows.
 
     Why it matters:
         Accuracy can look fine where that label is frequent; whoever needs the others gets nothing.
@@ -143,12 +147,19 @@ def swallowed(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     gold = {label: sum(row) / n for label, row in zip(labels, confusion["matrix"], strict=False)}
     # Answers that are no label stand in the matrix, too; they are R203's.
     known = [label for label in labels if label in seen.scored["per_label"]]
+    if not known:
+        return
     most = max(known, key=lambda label: given[label] - gold.get(label, 0.0))
     recalls = [
         scores["recall"] for label, scores in seen.scored["per_label"].items() if label != most and scores["support"]
     ]
     excess, recall = given[most] - gold.get(most, 0.0), sum(recalls) / len(recalls) if recalls else 1.0
     if excess < limit("swallowed") or recall >= limit("swallowed_recall"):
+        return
+    # Rows that the label took or lost: were either as likely, so many more are seldom taken (McNemar, 1947).
+    at = labels.index(most)
+    changed = n * (given[most] + gold.get(most, 0.0)) - 2 * confusion["matrix"][at][at]
+    if n * excess < 1.96 * changed**0.5:
         return
     evidence: dict[str, Any] = {
         "label": most, "predicted_share": given[most], "gold_share": gold.get(most, 0.0), "recall_of_others": recall,
@@ -209,8 +220,8 @@ def invented_spans(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
             "rows": list(dict.fromkeys(row for row, _ in invented))[:NAMED],
             "training_findings": ", ".join(one["code"] for one in found),
         },
-        # A grammar of copied spans has no way to write training answers that do not copy.
-        patch=None if found else patch_for(rule.code, seen),
+        # A grammar of copied spans has no way to write training answers that do not copy, and `constrain: false` none.
+        patch=None if found or seen.config.constrain is False else patch_for(rule.code, seen),
     )  # fmt: skip
 
 

@@ -38,8 +38,10 @@ def overfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     # A run of fewer steps than `logging_steps` has logged no loss.
     curve = {} if lowest is None or not seen.steps else {
         "eval_best": lowest.loss, "eval_last": seen.evaluations[-1].loss, "best_epoch": lowest.epoch,
-        "last_epoch": seen.evaluations[-1].epoch, "train": seen.epoch_losses[-1],
+        "last_epoch": seen.evaluations[-1].epoch,
     }  # fmt: skip
+    if curve and seen.epoch_losses:
+        curve["train"] = seen.epoch_losses[-1]
     if trained and scored:
         gap = trained.value - scored.value
         if trained.low <= scored.high or gap < limit("overfit_gap"):
@@ -50,7 +52,8 @@ def overfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         )  # fmt: skip
         curve |= {"train_metric": trained.value, "scored_metric": scored.value, "gap": gap}
     else:
-        rising = curve and curve["eval_last"] > limit("overfit_loss") * curve["eval_best"]
+        # A run shorter than its first logged line has no training loss.
+        rising = "train" in curve and curve["eval_last"] > limit("overfit_loss") * curve["eval_best"]
         if not rising or curve["train"] > 0.5 * curve["eval_last"]:
             return
         message = say(
@@ -135,13 +138,14 @@ def diverged(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     if not losses or len(seen.steps) < 2:
         return
     first, last, best = seen.steps[0].loss, losses[-1], min(losses)
-    spike = _spike(seen)
+    # Of three lines or fewer the first is one of the last.
+    spike, ended = _spike(seen), min((line.loss for line in seen.steps[3:][-3:]), default=0.0)
     if last > limit("diverged") * best and last > 0.1 * first:
         message = say(
             "the mean training loss was {best:.3f} in epoch {epoch} and {last:.3f} in the last one",
             best=best, epoch=losses.index(best) + 1, last=last,
         )  # fmt: skip
-    elif min(line.loss for line in seen.steps[-3:]) >= limit("never_learned") * first and not _still(seen):
+    elif ended >= limit("never_learned") * first and not _still(seen):
         message = say("the training loss began at {first:.3f} and ended at {last:.3f}", first=first, last=last)
     elif spike is not None:
         message = say(
@@ -187,8 +191,8 @@ def oscillating(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """The eval loss goes up and down instead of settling.
 
     What it does:
-        Counts the evaluations whose loss is 15 % or more above both neighbours; fires where they are a fifth of all,
-        and two at least.
+        Counts the evaluations whose loss is 15 % or more above both neighbours, and more than a tenth of the first one;
+        fires where they are a fifth of all, and two at least.
 
     Why it matters:
         Which checkpoint is the best is then a matter of chance, and the score of the best of several draws is too
@@ -202,9 +206,10 @@ def oscillating(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """
     losses = [one.loss for one in seen.evaluations]
     swings = [
-        middle / max(before, after) - 1
+        middle / max(before, after, 1e-9) - 1
         for (before, middle), (_, after) in pairwise(pairwise(losses))
-        if middle > (1 + limit("swing")) * max(before, after)
+        # Next to nothing, a loss that doubles is still next to nothing.
+        if middle > max((1 + limit("swing")) * max(before, after), 0.1 * losses[0])
     ]
     if len(swings) < max(2, limit("swings") * len(losses)):
         return
@@ -222,7 +227,8 @@ def hardly_moved(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """Training changed next to nothing.
 
     What it does:
-        Fires when training has changed the weights it published by less than 0.5 % of their norm.
+        Fires when training has changed the weights it published by less than 0.5 % of their norm, and training rows are
+        not answered well (as R102 says) or were not asked for.
 
     Why it matters:
         The run answers as the base model does, whatever its loss curve looks like. A learning rate copied from full
@@ -236,6 +242,9 @@ def hardly_moved(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """
     last = seen.chosen or (seen.evaluations[-1] if seen.evaluations else None)
     if last is None or last.moved is None or last.moved >= limit("moved"):
+        return
+    if seen.trained_figure and seen.trained_figure.high >= limit("learned"):
+        # Of weights that are large, or all trained, a small part is enough.
         return
     rate, given = seen.config.training.learning_rate, seen.recipe.get("training.learning_rate")
     yield rule.finding(
@@ -256,7 +265,7 @@ def still_improving(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
 
     What it does:
         Fires when the last epoch allowed was the best one, and took 3 % or more off both losses, the eval loss and
-        the training loss.
+        the training loss; not where all eval rows are answered rightly.
 
     Why it matters:
         The limit decided, not the model: the same rows have more to give.
@@ -269,8 +278,10 @@ def still_improving(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """
     if not seen.at_the_limit or seen.chosen is not seen.evaluations[-1]:
         return
+    if seen.evaluations[-1].scores.get(seen.metric, 0.0) >= 1:
+        return
     gain = _falling(seen)
-    if len(seen.evaluations) > 1:
+    if len(seen.evaluations) > 1 and seen.evaluations[-2].loss:
         gain = min(gain, 1 - seen.evaluations[-1].loss / seen.evaluations[-2].loss)
     if gain < limit("falling"):
         return

@@ -58,7 +58,10 @@ def _value(operation: Mapping[str, Any], used: Any, seen: Symptoms) -> Any:
     wanted = operation["recipe"]
     if wanted == "same" or (wanted == "up" and used < given) or (wanted == "down" and used > given):
         return given
-    return used if wanted == "same" else _short(used * operation["else"])
+    if wanted == "same":
+        return used
+    other = _short(used * operation["else"])
+    return max(used, min(other, operation["most"])) if "most" in operation else other
 
 
 def _epochs(operation: Mapping[str, Any], used: Epochs, seen: Symptoms) -> Any:
@@ -89,7 +92,8 @@ def patch_yaml(findings: Sequence[Finding]) -> str:
     for finding in findings:
         if finding.patch is None:
             continue
-        parts.append(f"# {finding.code} {finding.name}: {finding.message}")
+        # Labels and answers that a message names may have lines.
+        parts.append(" ".join(f"# {finding.code} {finding.name}: {finding.message}".split()))
         parts += [line if leading else f"# {line}" for line in as_yaml(finding.patch).splitlines()]
         leading = False
     return "\n".join(parts or ["# No finding of this run has a patch."]) + "\n"

@@ -73,11 +73,12 @@ class Symptoms:
         expected: The guide's band for so many rows, ``low`` and ``high``; empty under its minimum of rows.
         rows: Number of training rows.
         held_out: Number of eval and test rows.
+        withheld: Files of test rows that the run may not see yet, as in ``train --auto``.
         steps: Logged lines of training, each step once.
         evaluations: In order.
         kept: ``train/best.json``: the evaluation whose weights were published; empty while training.
         scored: ``eval/metrics.json``; empty if the run was not scored.
-        checks: Findings of the data checks, as JSON.
+        checks: Findings of the data checks, as JSON; of rows that were skipped for them, none.
     """
 
     run: Run
@@ -86,6 +87,7 @@ class Symptoms:
     expected: Mapping[str, float]
     rows: int
     held_out: int
+    withheld: frozenset[str]
     steps: tuple[Step, ...]
     evaluations: tuple[Evaluation, ...]
     kept: Mapping[str, Any]
@@ -174,19 +176,27 @@ def read_symptoms(run: Run) -> Symptoms:
             )
         )
     recipe, best = read_json(run.recipe), run.train_metrics.with_name("best.json")
+    config, data = resolve([read_patch(run.config)]).config, read_json(run.data)
+    tested = data["splits"]["test"]["rows"]
     return Symptoms(
         run=run,
-        config=resolve([read_patch(run.config)]).config,
+        config=config,
         recipe=recipe["values"],
         expected=recipe["expected"] or {},
         rows=recipe["rows"],
-        held_out=sum(read_json(run.data)["splits"][name]["rows"] for name in ("eval", "test")),
+        held_out=data["splits"]["eval"]["rows"] + tested,
+        withheld=frozenset(file["path"] for file in data["files"] if file["split"] == "test" and not tested),
         steps=tuple(_steps(lines)),
         evaluations=tuple(_evaluations(lines)),
         kept=read_json(best) if best.is_file() else {},
         scored=read_json(run.metrics) if run.metrics.is_file() else {},
-        checks=[restored(finding) for finding in read_json(run.findings)],
+        checks=[restored(finding) for finding in read_json(run.findings) if not _skipped(finding, config)],
     )
+
+
+def _skipped(finding: Mapping[str, Any], config: Config) -> bool:
+    """Whether the rows that a finding names were left out."""
+    return config.check.on_error == "skip" and finding["severity"] == "error"
 
 
 def _steps(lines: Sequence[Mapping[str, Any]]) -> Iterator[Step]:

@@ -21,7 +21,7 @@ def no_better(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
 
     What it does:
         Fires when the model is not better, beyond chance, than the best baseline on the same rows; an error where that
-        is the most frequent answer or the base model without fine-tuning.
+        is the most frequent answer or the base model without fine-tuning, and the rows tell so to 20 points.
 
     Why it matters:
         Training, hardware and upkeep have then bought nothing that a model made in a second does not give.
@@ -35,7 +35,6 @@ def no_better(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     found = seen.scored.get("comparison")
     if not found or found["verdict"] == "better":
         return
-    # A finding about too few rows says it better where nothing can be told.
     difference, name = found["difference"], found["baseline"]
     told = {
         "metric": found["metric"], "baseline": NAMES.get(name, Text(name)), "rows": found["rows"],
@@ -52,7 +51,9 @@ def no_better(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         evidence={"baseline": name, "difference": difference["value"], "low": difference["low"],
                   "high": difference["high"], "rows_needed": found["rows_needed"]},
     )  # fmt: skip
-    yield replace(finding, severity=Severity.ERROR) if name in NOTHING_LEARNED else finding
+    # On a few rows anything is level with anything.
+    told_apart = found["verdict"] == "worse" or difference["high"] - difference["low"] < limit("small_width")
+    yield replace(finding, severity=Severity.ERROR) if name in NOTHING_LEARNED and told_apart else finding
 
 
 NOTHING_LEARNED = ("majority", "zero_shot")
@@ -215,7 +216,9 @@ def _overlapping(seen: Symptoms, rule: Rule[Symptoms]) -> list[Finding]:
 def _known_to_the_checks(seen: Symptoms, rule: Rule[Symptoms]) -> list[Finding]:
     """Eval rows that were trained, where others are scored."""
     found = seen.check_findings("D205", "D206", "D207")
-    count = len({(place["file"], place["line"]) for one in found for place in one["locations"]})
+    # Their locations are the training rows.
+    places = {(place["file"], place["line"]) for one in found for place in one["related"]}
+    count = sum(file not in seen.withheld for file, _ in places)
     if not count or count < limit("leaked") * seen.held_out:
         return []
     codes = ", ".join(one["code"] for one in found)
@@ -252,7 +255,7 @@ def confidence_off(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
 
     What it does:
         Compares the mean confidence with the share of right answers; fires when they are 10 points apart and the
-        former lies outside the latter's 95 % interval.
+        former lies outside the latter's 95 % interval (Wilson's).
 
     Why it matters:
         A threshold for what a person has to look at (`predict --abstain-below`) then lets through more wrong answers
@@ -271,8 +274,8 @@ def confidence_off(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         return
     sure = sum(one["n"] * one["confidence"] for one in bins) / n
     right = sum(one["n"] * one["accuracy"] for one in bins) / n
-    # The usual interval of a share is good enough ten points away from it.
-    if abs(sure - right) < max(limit("confidence_gap"), 1.96 * (right * (1 - right) / n) ** 0.5):
+    # Wilson's interval holds what is nearer than this: the spread is that of the confidence, not of the share.
+    if abs(sure - right) < max(limit("confidence_gap"), 1.96 * (sure * (1 - sure) / n) ** 0.5):
         return
     yield rule.finding(
         say(

@@ -67,6 +67,8 @@ def held_out(texts: Sequence[str], classes: NDArray[np.int64], seed: int, **sett
     import numpy as np
     from sklearn.model_selection import StratifiedKFold
 
+    folds = min(FOLDS, int(np.bincount(classes).max()))
+
     vectors = vectorizer().fit_transform(texts).tocsr()
     # What one row alone has tells nothing of others, and is most of the columns.
     vectors = vectors[:, vectors.getnnz(0) > 1]
@@ -74,7 +76,7 @@ def held_out(texts: Sequence[str], classes: NDArray[np.int64], seed: int, **sett
     with warnings.catch_warnings(), unsettled():
         # A class of fewer rows than folds is spread as far as it goes.
         warnings.simplefilter("ignore", UserWarning)
-        for fitted, rest in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(vectors, classes):
+        for fitted, rest in StratifiedKFold(folds, shuffle=True, random_state=seed).split(vectors, classes):
             model = classifier(**settings).fit(vectors[fitted], classes[fitted])
             found[np.ix_(rest, model.classes_)] = model.predict_proba(vectors[rest])
     return found

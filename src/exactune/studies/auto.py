@@ -15,7 +15,7 @@ from typing import Any
 
 from exactune import ranks
 from exactune.config import Config
-from exactune.diagnose import diagnose as find_causes
+from exactune.diagnose import diagnose as diagnose_run
 from exactune.errors import ConfigError, DataError, Interrupted, TrainingError
 from exactune.evaluate.against import compare_runs
 from exactune.evaluate.words import against_run
@@ -70,7 +70,7 @@ def auto(
         Interrupted: Stopped by a signal.
     """
     return search(
-        config_source(config, patch_files=patch_files, assignments=assignments), find_causes,
+        config_source(config, patch_files=patch_files, assignments=assignments), diagnose_run,
         output=output, max_runs=max_runs, resume=resume or resume_anyway, resume_anyway=resume_anyway,
         overwrite=overwrite, tell=say, display=display,
     )  # fmt: skip
