@@ -122,9 +122,10 @@ def _change(operation: Mapping[str, Any]) -> str:
     if "recipe" in operation:
         way = {"up": "the recipe's where it was less", "down": "the recipe's where it was more", "same": "the recipe's"}
         other = operation.get("else", 1)
-        return way[operation["recipe"]] + (
-            f", else times {other:g}" if other != 1 else "") + (
-            f", at most {operation['most']:g}" if "most" in operation else ""
+        return (
+            way[operation["recipe"]]
+            + (f", else times {other:g}" if other != 1 else "")
+            + (f", at most {operation['most']:g}" if "most" in operation else "")
         )
     if "fewer" in operation:
         return f"{operation['fewer']}, or as many as the eval loss was falling for"

@@ -35,12 +35,12 @@ def overfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     """
     lowest = min(seen.evaluations, key=lambda one: one.loss, default=None)
     trained, scored = seen.trained_figure, seen.figure
-    # A run of fewer steps than `logging_steps` has logged no loss.
-    curve = {} if lowest is None or not seen.steps else {
+    curve = {} if lowest is None else {
         "eval_best": lowest.loss, "eval_last": seen.evaluations[-1].loss, "best_epoch": lowest.epoch,
         "last_epoch": seen.evaluations[-1].epoch,
     }  # fmt: skip
-    if curve and seen.epoch_losses:
+    # A run of fewer steps than `logging_steps` has logged no loss.
+    if seen.epoch_losses:
         curve["train"] = seen.epoch_losses[-1]
     if trained and scored:
         gap = trained.value - scored.value
@@ -52,9 +52,12 @@ def overfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         )  # fmt: skip
         curve |= {"train_metric": trained.value, "scored_metric": scored.value, "gap": gap}
     else:
-        # A run shorter than its first logged line has no training loss.
-        rising = "train" in curve and curve["eval_last"] > limit("overfit_loss") * curve["eval_best"]
-        if not rising or curve["train"] > 0.5 * curve["eval_last"]:
+        known = {"train", "eval_last"} <= curve.keys()
+        if (
+            not known
+            or curve["eval_last"] <= limit("overfit_loss") * curve["eval_best"]
+            or curve["train"] > 0.5 * curve["eval_last"]
+        ):
             return
         message = say(
             "the eval loss was lowest after epoch {best_epoch:g} ({eval_best:.3f}) and ended at {eval_last:.3f}, while "
