@@ -128,7 +128,7 @@ def _change(operation: Mapping[str, Any]) -> str:
             + (f", at most {operation['most']:g}" if "most" in operation else "")
         )
     if "fewer" in operation:
-        return f"{operation['fewer']}, or as many as the eval loss was falling for"
+        return f"the recipe's where it was more, else {operation['fewer']}, or as many as the eval loss was falling for"
     times = f", or {operation['times']:g} times as many" if "times" in operation else ""
     return (
         f"at least {operation['at_least']:g}{times}" if "at_least" in operation else f"at most {operation['at_most']:g}"

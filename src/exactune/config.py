@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from exactune.language import say
 
-__all__ = ["Config", "DataConfig", "Epochs", "TaskConfig", "config_keys"]
+__all__ = ["Config", "DataConfig", "Epochs", "TaskConfig", "config_keys", "to_epochs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,12 @@ class Epochs:
         return f"{self.minimum:g}" if self.minimum == self.maximum else f"{self.minimum:g}-{self.maximum:g}"
 
 
-def _epochs(value: Any) -> Epochs:
+def to_epochs(value: Any) -> Epochs:
+    """A number of epochs, or a range as it is written: ``5-8``.
+
+    Raises:
+        ValueError: It is neither.
+    """
     if isinstance(value, Epochs):
         return value
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?))?\s*", str(value))
@@ -48,7 +53,7 @@ def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-EpochsField = Annotated[Epochs, BeforeValidator(_epochs), PlainSerializer(_epochs_to_yaml)]
+EpochsField = Annotated[Epochs, BeforeValidator(to_epochs), PlainSerializer(_epochs_to_yaml)]
 Modules = Literal["all-linear"] | Annotated[list[str], Field(min_length=1)]
 Paths = Annotated[list[str], BeforeValidator(_one_or_many)]
 

@@ -11,7 +11,7 @@ import pytest
 from run_folders import Folder, finding, write_folder
 
 from exactune.diagnose import RULES, Symptoms, diagnose
-from exactune.diagnose.knowledge import explained_by, place, remedy, thresholds
+from exactune.diagnose.knowledge import brought, explained_by, place, remedy, thresholds
 from exactune.diagnose.remedies import patch_yaml
 from exactune.errors import RunError
 from exactune.layers import parse_mapping, read_patch, resolve
@@ -110,6 +110,13 @@ def test_several_findings_are_one_patch_and_comments(tmp_path: Path) -> None:
     assert read_patch(file).values == {"constrain": True}
 
 
+def test_what_a_remedy_brought_in_planted_runs_is_said(tmp_path: Path) -> None:
+    (leading,) = found(tmp_path, PLANTED["R103"].plant)
+    assert leading.evidence["expected"].startswith(f"Of {brought('R103')['runs']} runs made sick like this on purpose")
+    (leading,) = found(tmp_path / "other", PLANTED["R307"].plant)
+    assert "expected" not in leading.evidence
+
+
 def test_a_cause_that_is_explained_explains_nothing(tmp_path: Path) -> None:
     # The weights hardly moved, so the training rows are answered badly, so the guide's band is not reached.
     (leading,) = found(tmp_path, PLANTED["R105"].plant)
@@ -179,6 +186,13 @@ def test_a_run_that_logged_no_step_is_diagnosed(rule: Rule[Symptoms], tmp_path: 
 
     findings = found(tmp_path, PLANTED[rule.code].plant, brief)
     assert rule.code in {"R103", "R106"} or findings[0].code == rule.code
+
+
+def test_a_run_longer_than_the_guide_has_it_goes_back_to_the_guide(tmp_path: Path) -> None:
+    (leading,) = found(tmp_path, overfit, lambda folder: folder["config"]["training"].update(num_epochs=40))
+    assert leading.patch == {
+        "lora.lora_dropout": 0.1, "training.weight_decay": 0.05, "training.num_epochs": "8-10"
+    }  # fmt: skip
 
 
 def test_full_fine_tuning_gets_no_patch_for_an_adapter(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from exactune.config import Epochs, config_keys
+from exactune.config import Epochs, config_keys, to_epochs
 from exactune.diagnose.knowledge import remedy
 from exactune.diagnose.symptoms import Symptoms
 from exactune.layers import flow
@@ -65,8 +65,12 @@ def _value(operation: Mapping[str, Any], used: Any, seen: Symptoms) -> Any:
 
 
 def _epochs(operation: Mapping[str, Any], used: Epochs, seen: Symptoms) -> Any:
-    """Epochs as a number: a remedy leaves nothing to chance."""
+    """Fewer, or more; a number is exact, the recipe's may be a range."""
     if "fewer" in operation:
+        given = to_epochs(seen.recipe.get(operation["key"], used))
+        if used.maximum > given.maximum:
+            # The guide's 3 are for a run by its tables. So few rows that they ask for more need the steps.
+            return str(given)
         # Not fewer than the eval loss was falling for.
         lowest = min(seen.evaluations, key=lambda one: one.loss, default=None)
         most = max(operation["fewer"], round(lowest.epoch) if lowest else 0)
