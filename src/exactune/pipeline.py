@@ -146,7 +146,7 @@ def _carry_out(
     start = ranks.from_first(lambda: _start(plan, tell, resume=resume, anyway=anyway, overwrite=overwrite))
     if start is None:
         return run
-    stop.resumable = resume
+    stop.resumable = start.resume
     for line in describe(plan):
         tell(line)
     with run.locked() if ranks.is_first() else contextlib.nullcontext(), naming_a_full_disk(run.path):

@@ -248,7 +248,7 @@ def test_a_loop_goes_on_wherever_it_was_killed(
     with pytest.raises(RunError, match="run-1 was kept"):
         Run.open(out)
     first = (out / "run-1" / "train" / "metrics.jsonl").stat().st_mtime_ns
-    with pytest.raises(Interrupted, match=r"Stopped at step 1 of .*--resume"):
+    with pytest.raises(Interrupted, match=r"Stopped in run-2\..*--resume"):
         go(longer_only(), display=Stopping())
     assert [one["verdict"] for one in read_json(out / "auto.json")["tries"]] == ["first", None]
     assert "under way" in (out / "report.html").read_text(encoding="utf-8")

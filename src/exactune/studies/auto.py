@@ -256,6 +256,10 @@ class _Loop:
                 lambda: _withheld(plan), resume=True, resume_anyway=self.anyway,
                 say=self.tell if attempt.source is None else lambda _: None, display=self.display,
             )  # fmt: skip
+        except Interrupted as error:
+            # Whatever became of the run, the loop goes on.
+            message = say("Stopped in {run}. Go on with the same command and --resume.", run=attempt.run)
+            raise Interrupted(message, error.signal_number) from None
         except failures as error:
             done = replace(attempt, verdict="failed", error=str(error), minutes=self._minutes(attempt))
             self.tell(say("result  {run} failed: {error}", run=attempt.run, error=done.error))

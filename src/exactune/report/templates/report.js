@@ -3,7 +3,6 @@
   const at = (id) => document.getElementById(id), data = at("answers-data");
   document.querySelectorAll("[data-copy]").forEach((button) => {
     const source = at(button.dataset.copy), label = button.textContent;
-    // The clipboard may be closed to a local file: then the old way, and at the least the text is marked.
     const mark = () => { getSelection().selectAllChildren(source); return document.execCommand("copy"); };
     button.hidden = false;
     button.addEventListener("click", async () => {
