@@ -67,13 +67,14 @@ def _value(operation: Mapping[str, Any], used: Any, seen: Symptoms) -> Any:
 def _epochs(operation: Mapping[str, Any], used: Epochs, seen: Symptoms) -> Any:
     """Fewer, or more; a number is exact, the recipe's may be a range."""
     if "fewer" in operation:
+        # Not fewer than the eval loss was falling for; nor than the guide's tables have, for a run that had more: so few
+        # rows that they ask for many epochs need the steps.
+        lowest = min(seen.evaluations, key=lambda one: one.loss, default=None)
+        falling = round(lowest.epoch) if lowest else 0
         given = to_epochs(seen.recipe.get(operation["key"], used))
         if used.maximum > given.maximum:
-            # The guide's 3 are for a run by its tables. So few rows that they ask for more need the steps.
-            return str(given)
-        # Not fewer than the eval loss was falling for.
-        lowest = min(seen.evaluations, key=lambda one: one.loss, default=None)
-        most = max(operation["fewer"], round(lowest.epoch) if lowest else 0)
+            return falling if falling > given.maximum else str(given)
+        most = max(operation["fewer"], falling)
         return most if most < used.maximum else used
     return _short(max(operation["at_least"], used.maximum * operation.get("times", 1)))
 
