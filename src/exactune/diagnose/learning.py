@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from exactune.diagnose.knowledge import limit
 from exactune.diagnose.remedies import patch_for
-from exactune.diagnose.symptoms import Symptoms
+from exactune.diagnose.symptoms import Evaluation, Symptoms
 from exactune.language import say
 from exactune.rules import Finding, Rule
 
@@ -36,8 +36,8 @@ def overfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     lowest = min(seen.evaluations, key=lambda one: one.loss, default=None)
     trained, scored = seen.trained_figure, seen.figure
     curve = {} if lowest is None else {
-        "eval_best": lowest.loss, "eval_last": seen.evaluations[-1].loss, "best_epoch": lowest.epoch,
-        "last_epoch": seen.evaluations[-1].epoch,
+        "eval_best": lowest.loss, "eval_last": seen.evaluations[-1].loss, "best_epoch": _epoch(lowest),
+        "last_epoch": _epoch(seen.evaluations[-1]),
     }  # fmt: skip
     # A run of fewer steps than `logging_steps` has logged no loss.
     if seen.epoch_losses:
@@ -65,6 +65,11 @@ def overfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
             **curve,
         )
     yield rule.finding(message, evidence=curve, patch=patch_for(rule.code, seen))
+
+
+def _epoch(one: Evaluation) -> float:
+    """A whole number without a point: it stands in a table."""
+    return int(one.epoch) if float(one.epoch).is_integer() else one.epoch
 
 
 def underfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
