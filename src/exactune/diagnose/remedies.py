@@ -67,7 +67,7 @@ def _value(operation: Mapping[str, Any], used: Any, seen: Symptoms) -> Any:
 def _epochs(operation: Mapping[str, Any], used: Epochs, seen: Symptoms) -> Any:
     """Fewer, or more; a number is exact, the recipe's may be a range."""
     if "fewer" in operation:
-        # Not fewer than the eval loss was falling for; nor, for a run that had more, than the guide's tables have, which
+        # Not fewer than the eval loss was falling for, nor, in a run that had more, than the guide's tables have: they
         # give few rows many epochs.
         lowest = min(seen.evaluations, key=lambda one: one.loss, default=None)
         falling = round(lowest.epoch) if lowest else 0
