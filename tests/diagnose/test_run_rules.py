@@ -112,7 +112,10 @@ def test_several_findings_are_one_patch_and_comments(tmp_path: Path) -> None:
 
 def test_what_a_remedy_brought_in_planted_runs_is_said(tmp_path: Path) -> None:
     (leading,) = found(tmp_path, PLANTED["R103"].plant)
-    assert leading.evidence["expected"].startswith(f"Of {brought('R103')['runs']} runs made sick like this on purpose")
+    assert leading.evidence["expected"] == (
+        "In runs made sick like this on purpose, such a change was better {better} of {runs} times; the metric changed "
+        "by {median:+.2f} (median)."
+    ).format(**brought("R103"))
     (leading,) = found(tmp_path / "other", PLANTED["R307"].plant)
     assert "expected" not in leading.evidence
 

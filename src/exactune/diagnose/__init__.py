@@ -75,8 +75,8 @@ def _with_expectation(finding: Finding) -> Finding:
     if finding.patch is None or known is None:
         return finding
     words = say(
-        "Of {runs} runs made sick like this on purpose, {better} were better with such a change; the metric rose by "
-        "{median:.2f} (median).",
+        "In runs made sick like this on purpose, such a change was better {better} of {runs} times; the metric changed "
+        "by {median:+.2f} (median).",
         **known,
     )
     return replace(finding, evidence={**finding.evidence, "expected": words})
