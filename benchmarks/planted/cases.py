@@ -88,7 +88,7 @@ ANSWERS = (
     Case("quotes-cluener", "cluener", "single quotes in a third of the answers", ("R201",), SHORT, damage=sick.answers(sick.single_quotes, 0.33)),
     Case("prose-contact", "contact", "a sentence around a third of the answers", ("R201",), SHORT, damage=sick.answers(sick.prose, 0.33)),
     Case("thinking-contact", "contact", "a thinking block before most answers", ("R206",), SHORT, damage=sick.answers(sick.thinking, 0.8)),
-    Case("thinking-banking", "banking-8", "a thinking block before half of the sick.answers, decoded freely", ("R206",), SHORT, FREE, sick.answers(sick.thinking, 0.5)),
+    Case("thinking-banking", "banking-8", "a thinking block before half of the answers, decoded freely", ("R206",), SHORT, FREE, sick.answers(sick.thinking, 0.5)),
     Case("endless-snips", "snips", "the last word of half of the answers is repeated 2 to 9 times", ("R202", "R201"), (120, 20, 40), _rate(5e-3, 5), sick.endless(0.5)),
     Case("endless-banking", "banking-8", "the last word of half of the answers is repeated 2 to 9 times, decoded freely", ("R202",), (120, 20, 40), FREE | _rate(5e-3, 5), sick.endless(0.5)),
     Case("reworded-cluener", "cluener", "spans of the answers are written backwards", ("R205",), SHORT, damage=sick.answers(sick.reworded)),
