@@ -58,7 +58,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "all-linear": {"lora": {"target_modules": "all-linear"}},
     "full": {"lora": "none"},
 }
-RATES = {"all-linear": (1e-3, 2e-3, 5e-3, 1e-2), "full": (2e-4, 5e-4, 1e-3, 2e-3)}
+RATES = {"all-linear": (1e-3, 2.5e-3, 5e-3, 1e-2), "full": (2.5e-4, 5e-4, 1e-3, 2e-3)}
+"""The rate that the recipe gives, half and twice of it, and a lower one."""
 GENERAL = {
     "en": "corpus_en_wikitext2",
     "zh-TW": "corpus_zh_tw_wiki",
@@ -107,8 +108,8 @@ def planned(part: str, given: argparse.Namespace) -> Iterator[Measurement]:
                 yield Measurement(part, name, rows, seed, method=method)
     elif part == "rates":
         for rows, name, method in itertools.product(given.rows or (200,), sets, RATES):
-            for rate in RATES[method]:
-                yield Measurement(part, name, rows, 1, method=method, rate=rate)
+            for rate, seed in itertools.product(RATES[method], given.seeds or (1,)):
+                yield Measurement(part, name, rows, seed, method=method, rate=rate)
     elif part == "forgetting":
         for rows, mix in itertools.product(given.rows or (1000,), (0.0, 0.1)):
             yield Measurement(part, "banking77", rows, 1, mix=mix)
@@ -150,9 +151,11 @@ def _config(item: Measurement, model: Path | str) -> dict[str, Any]:
     data: dict[str, Any] = {**files, "limit": limit}
     if item.mix:
         data["mix"] = [{"path": str(DATA / "replay_alpaca_en" / "train.jsonl"), "ratio": item.mix}]
-    config = {"model": str(model), "data": data, "training": training, **METHODS[item.method]}
+    # What only describes the rows takes time and says nothing of the base.
+    evaluate: dict[str, Any] = {"baselines": [], "train_rows": 0}
+    config = {"model": str(model), "data": data, "training": training, "evaluate": evaluate, **METHODS[item.method]}
     if item.part == "forgetting":
-        config["evaluate"] = {"general": [str(DATA / name / "test.jsonl") for name in GENERAL.values()]}
+        evaluate |= {"general": [str(DATA / name / "test.jsonl") for name in GENERAL.values()]}
     return config
 
 
@@ -168,9 +171,7 @@ def randomised(base: Path, folder: Path, seed: int) -> None:
 def measure_all(items: Iterable[Measurement]) -> None:
     """Every measurement that has no result yet."""
     for item in items:
-        # What was measured of forgetting before `evaluate.general` was measured otherwise.
-        known = [done for done in results() if item.part != "forgetting" or "general" in done]
-        if any(asdict(item).items() <= done.items() for done in known):
+        if any(asdict(item).items() <= done.items() for done in results()):
             continue
         result = measure(item)
         line = json.dumps(result, ensure_ascii=False)
@@ -185,7 +186,7 @@ def show_forgetting(result: dict[str, Any]) -> None:
     """What a run lost, and what mixing saved beside the run of the same rows without it."""
     print(*in_words(result["general"]), sep="\n")
     for other in results():
-        if "general" in other and other["rows"] == result["rows"] and other["mix"] != result["mix"]:
+        if other["part"] == "forgetting" and other["rows"] == result["rows"] and other["mix"] != result["mix"]:
             print(*compared(result["general"], other["general"], _label(other)), sep="\n")
 
 
@@ -245,17 +246,15 @@ def tables() -> str:
 
 
 def _forgotten(found: list[dict[str, Any]]) -> str:
-    """What was lost with and without mixing; results of before ``evaluate.general`` had windows of 256 tokens."""
-    new = [result for result in found if "general" in result]
-    if not new:
-        return _forgotten_by_hand(found)
+    """What was lost with and without mixing."""
+    if not found:
+        return ""
     text = "\n| | bits per byte, " + ", ".join(GENERAL) + " | token F1 | accuracy |\n| --- | --- | --- | --- |\n"
-    for result in new:
-        for time_, figures in result["general"].items():
-            if time_ not in ("before", "after"):
-                continue
-            bits = ", ".join(f"{one['bits_per_byte']:.3f}" for one in figures.values())
-            f1 = next(one["token_f1"] for one in figures.values() if "token_f1" in one)
+    for result in found:
+        for time_ in ("before", "after"):
+            figures = result["general"][time_].values()
+            bits = ", ".join(f"{one['bits_per_byte']:.3f}" for one in figures)
+            f1 = next(one["token_f1"] for one in figures if "token_f1" in one)
             accuracy = f"{result['value']:.3f}" if time_ == "after" else ""
             text += f"| {time_} {_label(result)} | {bits} | {f1:.3f} | {accuracy} |\n"
     return text
@@ -264,18 +263,6 @@ def _forgotten(found: list[dict[str, Any]]) -> str:
 def _label(result: dict[str, Any]) -> str:
     mixed = f" and {result['mix']:.0%} general rows" if result["mix"] else ""
     return f"banking77, {result['rows']} rows{mixed}"
-
-
-def _forgotten_by_hand(found: list[dict[str, Any]]) -> str:
-    if not found:
-        return ""
-    text = "\n| bits per byte of general text | en | zh-TW | zh-CN | accuracy |\n| --- | --- | --- | --- | --- |\n"
-    before = found[0]["bits_per_byte"]["before"]
-    text += f"| before | {' | '.join(f'{value:.3f}' for value in before.values())} | |\n"
-    for result in found:
-        after = " | ".join(f"{value:.3f}" for value in result["bits_per_byte"]["after"].values())
-        text += f"| after {_label(result)} | {after} | {result['value']:.3f} |\n"
-    return text
 
 
 def write_tables() -> None:

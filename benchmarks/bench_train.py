@@ -55,7 +55,7 @@ from exactune.render.template import Encoded, Template
 from exactune.rundir import write_json
 from exactune.train.adapter import make_trainable
 from exactune.train.engine import choose_engine, tree_cost
-from exactune.train.methods import sft_trainer
+from exactune.train.methods import answer_trainer
 from exactune.train.steps import padded, trees
 from exactune.types import Example, Message
 from flex_side import flex_trees
@@ -175,7 +175,7 @@ def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folde
         cutter = choose_engine(model, rows, TRAINING)[0] if side == "tree" else dense
         if side == "tree-flex":
             cutter = flex_trees(model, tree_cost(model, rows, TRAINING).budget)
-        return sft_trainer(model, tokenizer, rows, TRAINING, folder, [clock], cutter)
+        return answer_trainer(model, tokenizer, rows, TRAINING, folder, [clock], cutter)
     batch = STEP if side == "trl-one-batch" else 4
     options = {} if side == "trl" else {"gradient_checkpointing": False}
     arguments = SFTConfig(

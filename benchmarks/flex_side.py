@@ -6,10 +6,10 @@ import torch
 from torch.nn.attention.flex_attention import create_block_mask
 
 from exactune.render.packing import CostModel, Tree
-from exactune.train.steps import Cutter, Pass, trees
+from exactune.train.steps import Answers, Cutter, trees
 
 
-class FlexPass(Pass):
+class FlexPass(Answers):
     """A tree whose attention is torch's FlexAttention."""
 
     def nll(self, model: torch.nn.Module, device: torch.device) -> torch.Tensor:
@@ -33,4 +33,4 @@ def flex_trees(model: torch.nn.Module, budget: int) -> Cutter:
     """Trees of at most so many tokens, with FlexAttention put into the model."""
     model.get_base_model().set_attn_implementation("flex_attention")
     cutter = trees(CostModel(pair=0.0, budget=budget))
-    return lambda step: [FlexPass(part.rows, part.inputs) for part in cutter(step)]
+    return lambda step: [FlexPass(part.rows, part.items, part.inputs) for part in cutter(step)]

@@ -233,8 +233,8 @@ def test_an_artifact_that_scores_otherwise_than_its_checkpoint_is_refused(
 
     load_base = artifacts.load_base
 
-    def other_weights(base):  # type: ignore[no-untyped-def]
-        model, template = load_base(base)
+    def other_weights(base, **options):  # type: ignore[no-untyped-def]
+        model, template = load_base(base, **options)
         model.model.embed_tokens.weight.data.normal_(0, 5)
         return model, template
 

@@ -117,6 +117,9 @@ def remedies() -> str:
 
 def _change(operation: Mapping[str, Any]) -> str:
     """One operation of a remedy in words."""
+    if operation.get("beyond"):
+        rest = {name: value for name, value in operation.items() if name != "beyond"}
+        return f"where none of these changes anything: {_change(rest)}"
     if "value" in operation:
         return f"`{_shown(operation['value'])}`"
     if "recipe" in operation:
@@ -129,6 +132,8 @@ def _change(operation: Mapping[str, Any]) -> str:
         )
     if "fewer" in operation:
         return f"the recipe's where it was more, else {operation['fewer']}, or as many as the eval loss was falling for"
+    if "times" in operation and "at_least" not in operation:
+        return f"times {operation['times']:g}" + (f", at most {operation['most']:g}" if "most" in operation else "")
     times = f", or {operation['times']:g} times as many" if "times" in operation else ""
     return (
         f"at least {operation['at_least']:g}{times}" if "at_least" in operation else f"at most {operation['at_most']:g}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exactune.apply import evaluate, load, predict
     from exactune.checking import check
     from exactune.config import Config
-    from exactune.pipeline import train
+    from exactune.studies.training import train
 
 __all__ = ["Config", "__version__", "check", "evaluate", "load", "predict", "train"]
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ _HOMES = {
     "evaluate": "exactune.apply",
     "load": "exactune.apply",
     "predict": "exactune.apply",
-    "train": "exactune.pipeline",
+    "train": "exactune.studies.training",
 }
 
 

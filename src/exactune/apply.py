@@ -10,9 +10,7 @@ from typing import Any
 from exactune.config import Config
 from exactune.data.general import GeneralFile, load_general
 from exactune.data.inputs import read_inputs
-from exactune.data.load import Loaded
 from exactune.data.load import load as load_rows
-from exactune.data.store import Gathered
 from exactune.errors import ConfigError, DataError, RunError
 from exactune.evaluate.calibration import Confidences
 from exactune.evaluate.contest import enter
@@ -25,12 +23,10 @@ from exactune.infer.artifact import Artifact, load_artifact
 from exactune.language import say, stored
 from exactune.layers import read_patch, resolve
 from exactune.rundir import Run, read_json, write_json, write_jsonl
-from exactune.types import Example, Splits
+from exactune.types import Example
+from exactune.used import IN_MEMORY, used_rows
 
-__all__ = ["calibrate", "changed_files", "evaluate", "load", "predict"]
-
-IN_MEMORY = 1000
-"""More rows than this are read from a file when their turn comes, so that memory does not grow with them."""
+__all__ = ["calibrate", "evaluate", "load", "predict"]
 
 
 def load(path: str | Path) -> Artifact:
@@ -65,7 +61,7 @@ def evaluate(
         data: Another data file; its figures are returned, not stored.
         artifact: The run's artifact, where it is loaded already.
         rows: Name and rows of the run's split, where they are loaded already.
-        train: The run's training rows, where they are; what baselines are made of.
+        train: The rows that taught the run its task, where they are; what baselines are made of.
         general: What forgetting is measured on, where it is loaded already.
         answers: The artifact's answers to them, where they are known already.
         advance: Called with the number of rows just answered.
@@ -80,8 +76,8 @@ def evaluate(
     config = resolve([read_patch(run.config)]).config
     artifact = artifact or load(run.path)
     if rows is None and data is None:
-        loaded = _run_rows(run, config)
-        rows, train = loaded.scored, loaded.train
+        used = used_rows(run, config)
+        rows, train = used.splits.scored, used.known
     elif rows is None:
         rows, train = (str(data), _other_rows(str(data), config, artifact.card["columns"])), _train_rows(run, config)
     split, examples = rows
@@ -136,64 +132,10 @@ def calibrate(run: Run, artifact: Artifact, config: Config, rows: Sequence[Examp
     return artifact, artifact.calibrated(answers)
 
 
-def changed_files(run: Run, loaded: Loaded) -> list[str]:
-    """Files that are not what they were when the run began, by name: changed, new, gone or used for another split."""
-    then = {(file["split"], file["sha256"]): file["path"] for file in read_json(run.data)["files"]}
-    now = {(file.split, file.sha256): file.path for file in loaded.files}
-    return sorted({{**then, **now}[key] for key in then.keys() ^ now.keys()})
-
-
-def _run_rows(run: Run, config: Config) -> Splits:
-    """The rows of a run, as they were used.
-
-    Raises:
-        RunError: A data file is not what it was.
-    """
-    record = read_json(run.data)
-    loaded = load_rows(config, run.path, in_memory=IN_MEMORY)
-    changed = changed_files(run, loaded)
-    if changed:
-        raise RunError(
-            say(
-                "{names} changed since the run, so its figures cannot be repeated. Restore the file, or "
-                "score the new rows with --data FILE.",
-                names=", ".join(changed),
-            )
-        )
-    ids = {name: part["ids"] for name, part in record["splits"].items()}
-    # Eval and test rows may have been held out of the training rows.
-    files = loaded.splits
-    evals, tests = files.eval or files.train, files.test or files.train
-    return Splits(_kept(files.train, ids["train"]), _kept(evals, ids["eval"]), _kept(tests, ids["test"]))
-
-
-def _kept(rows: Iterable[Example], ids: Sequence[str]) -> Sequence[Example]:
-    """The rows of these ids, in the order of both.
-
-    Raises:
-        RunError: One is not there: files of the same content have other names now.
-    """
-    kept, wanted = Gathered(IN_MEMORY), iter(ids)
-    name = next(wanted, None)
-    for row in rows:
-        if row.id == name:
-            kept.append(row)
-            name = next(wanted, None)
-    if name is not None:
-        raise RunError(
-            say(
-                "row {name} of the run is not there any more, though no file has other content: one was renamed, added "
-                "or taken away. Put the files back as they were, or score the rows with --data FILE.",
-                name=name,
-            )
-        )
-    return kept.rows()
-
-
 def _train_rows(run: Run, config: Config) -> Sequence[Example] | None:
     """The rows that a run was trained on; None where its files are gone or have changed."""
     try:
-        return _run_rows(run, config).train
+        return used_rows(run, config).known
     except (RunError, DataError):
         return None
 

@@ -11,7 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from exactune.language import say
 
-__all__ = ["Config", "DataConfig", "Epochs", "TaskConfig", "config_keys", "to_epochs"]
+__all__ = ["PREFERENCE", "Config", "DataConfig", "Epochs", "TaskConfig", "config_keys", "to_epochs"]
+
+PREFERENCE = ("dpo", "orpo")
+"""Training methods that learn from pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +141,10 @@ class CheckConfig(_Node):
 class TrainingConfig(_Node):
     """How to train. The defaults are the guide's base configuration."""
 
-    method: Literal["sft"] = "sft"
-    """Supervised fine-tuning."""
+    method: Literal["sft", "dpo", "orpo", "sft+dpo"] = "sft"
+    """``sft``: supervised fine-tuning. ``dpo``: preference pairs, from the model of another run (``start_from``), which
+    is the reference. ``orpo``: pairs and single answers in one step, without a reference. ``sft+dpo``: fine-tune, mine
+    pairs from the mistakes, then ``dpo`` on them."""
     num_epochs: EpochsField = Epochs(5, 8)
     """A number is exact; ``5-8`` trains at least 5, at most 8, and early stopping decides. The learning-rate schedule
     spans the maximum."""
@@ -192,6 +197,27 @@ class LoraSettings(_Node):
     """Linear layers that get an adapter, or ``all-linear``."""
 
 
+class DpoConfig(_Node):
+    """What ``training.method: dpo`` does. The defaults are TRL's."""
+
+    beta: float = Field(0.1, gt=0)
+    """How dear it is to leave the reference: higher stays nearer to it."""
+    sft_weight: float = Field(0.0, ge=0)
+    """Weight of the chosen answer's own loss beside that of the pair. It keeps right answers probable where a pair
+    would be content with making wrong ones less so."""
+    num_epochs: EpochsField | None = None
+    """``sft+dpo``: epochs of its second step; by default the recipe's. ``training.num_epochs`` is of the first one."""
+    learning_rate: float | None = Field(None, gt=0, lt=1)
+    """``sft+dpo``: peak learning rate of its second step; by default the recipe's."""
+
+
+class OrpoConfig(_Node):
+    """What ``training.method: orpo`` does. The default is TRL's."""
+
+    beta: float = Field(0.1, ge=0)
+    """Weight of the odds ratio of a pair beside the chosen answer's own loss."""
+
+
 class EvaluateConfig(_Node):
     """How evaluation is done: during training on a slice; final figures are always taken on every row."""
 
@@ -215,6 +241,27 @@ class EvaluateConfig(_Node):
     rows (no more than ``evaluate.rows``), sampled by ``training.seed``."""
 
 
+class MineConfig(_Node):
+    """How preference pairs are made of a run's own mistakes: ``exactune mine``."""
+
+    folds: int = Field(3, ge=0)
+    """Into how many parts the training rows are dealt: each is answered by a model that the others trained. 0 lets the
+    run's own model answer the rows that it has learned: cheap, and it hides most of its mistakes."""
+    max_pairs: int | None = Field(None, ge=1)
+    """At most so many pairs: round robin over the labels (of other tasks, over the kinds of mistake), in each those
+    first that the model was surest of."""
+    max_per_label: int | None = Field(None, ge=1)
+    """At most so many pairs of one right label; without it, twice as many as the median label has, and no fewer than
+    10."""
+    all: bool = False
+    """Write the rows without a pair, too, without a rejected answer: ORPO takes such rows."""
+    runner_up: bool = False
+    """Classifications: rows that were answered right are pairs, too, with the most probable wrong label as the rejected
+    answer."""
+    keep_doubtful: bool = False
+    """Keep the pairs of rows whose right answer is itself probably wrong (classifications)."""
+
+
 def _none_word(value: Any) -> Any:
     return None if value in ("none", "None", False) else value
 
@@ -230,13 +277,21 @@ class Config(_Node):
     """Hub id, local folder, or ``mini`` (embedded, works offline)."""
     model_revision: str | None = None
     """Branch, tag or commit of a hub model. A run records the commit that it led to, and keeps to it."""
+    start_from: str | None = None
+    """Run or artifact folder whose adapter (or model, where all weights were trained) training goes on with, relative
+    to the config. Base model, task and the adapter's shape are then its own; without ``data.eval`` and ``data.test`` so
+    are the rows that the run is scored on."""
     data: DataConfig = DataConfig()
     task: Annotated[TaskConfig, BeforeValidator(_type_word)] = TaskConfig()
     check: CheckConfig = CheckConfig()
     training: TrainingConfig = TrainingConfig()
     lora: Annotated[LoraSettings | None, BeforeValidator(_none_word)] = LoraSettings()
-    quantization: Literal["none"] = "none"
-    """Reserved: ``none`` trains in float32 on CPU and in bfloat16 where the device has it."""
+    dpo: DpoConfig = DpoConfig()
+    orpo: OrpoConfig = OrpoConfig()
+    quantization: Literal["none", "4bit"] = "none"
+    """``none`` keeps the base in float32 on CPU and in bfloat16 where the device has it. ``4bit`` (QLoRA) keeps its
+    linear layers in NF4, but for the output layer, and trains the adapter beside them in float32: less memory, more
+    time. It needs an adapter (``lora``) and ``pip install 'exactune[qlora]'``."""
     constrain: Literal["auto", True, False] = "auto"
     """What answers are held to, in training's evaluations and afterwards. ``auto``: classifications get the most
     probable of their labels, everything else is decoded freely. ``true``: JSON answers follow a grammar of the task's
@@ -246,6 +301,7 @@ class Config(_Node):
     """Metric values the run must reach, for example ``{macro_f1: 0.80}``; otherwise the exit code is 1."""
     gate_on: Literal["value", "lower"] = "value"
     """What a gate looks at: the ``value``, or the end of its 95% interval that is less favourable (``lower``)."""
+    mine: MineConfig = MineConfig()
     output_dir: str = "runs/default"
     """The run folder, relative to the working directory."""
 

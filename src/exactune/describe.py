@@ -10,6 +10,8 @@ from exactune.plan import Plan
 
 __all__ = ["describe"]
 
+ADAPTERS = {"none": "LoRA", "4bit": "QLoRA"}
+
 
 def describe(plan: Plan) -> Iterator[Text]:
     """A line for each decision, before training."""
@@ -37,7 +39,12 @@ def describe(plan: Plan) -> Iterator[Text]:
         )
     yield from (say("config  {line}", line=line) for line in plan.resolved.renamed)
     training = config.training
-    method = say("all weights") if config.lora is None else f"LoRA r={config.lora.r}"
+    if plan.parent:
+        yield say("start   {folder}, trained by {method}", folder=plan.parent.folder, method=plan.parent.card["method"])
+    if pairs := sum(worse is not None for worse in plan.rejected):
+        beta = config.dpo.beta if training.method == "dpo" else config.orpo.beta
+        yield say("pairs   {method} of {pairs} pairs, beta {beta:g}", method=training.method, pairs=pairs, beta=beta)
+    method = say("all weights") if config.lora is None else f"{ADAPTERS[config.quantization]} r={config.lora.r}"
     yield say(
         "train   {base}, {method}, {epochs} epochs, rate {rate:g}, batch {rows} x {steps}",
         base=plan.base.name,

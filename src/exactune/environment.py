@@ -13,7 +13,7 @@ __all__ = ["EXTRAS", "PACKAGES", "cache", "versions"]
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "safetensors", "numpy",
             "scikit-learn", "pydantic", "jsonschema")  # fmt: skip
-EXTRAS: Mapping[str, str] = {"tensorboard": "tensorboard"}
+EXTRAS: Mapping[str, str] = {"bitsandbytes": "qlora", "tensorboard": "tensorboard"}
 """Optional package -> extra that brings it."""
 
 

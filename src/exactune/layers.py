@@ -81,6 +81,9 @@ def _canonical(prefix: str, key: str, source: str) -> str:
         return ALIASES[name]
     # Only a bare name is looked for elsewhere: `evaluate.seed` must not become `training.seed`.
     same_name = [leaf for leaf in leaves if leaf.rpartition(".")[2] == path]
+    if f"training.{path}" in same_name:
+        # Whoever means that of one method says so.
+        return f"training.{path}"
     if len(same_name) == 1:
         return same_name[0]
     near = difflib.get_close_matches(path, [*nodes, *leaves], 1, 0.6) or difflib.get_close_matches(

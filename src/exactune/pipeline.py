@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ import torch
 
 from exactune import ranks
 from exactune.apply import calibrate, evaluate, load
-from exactune.config import Config
 from exactune.data.split import stratified_slice
 from exactune.describe import describe
 from exactune.diagnose import diagnose
@@ -27,9 +28,11 @@ from exactune.infer.answering import Answering
 from exactune.infer.artifact import Artifact, save_artifact
 from exactune.infer.engine import answer_loss
 from exactune.infer.model import load_base, weights_digest
+from exactune.infer.quantize import describe_quantized
 from exactune.language import say
-from exactune.plan import Plan, config_source, make_plan
-from exactune.record import add_minutes, write_plan
+from exactune.objective import find_reference, make_cutter, trainable
+from exactune.plan import Plan
+from exactune.record import add_minutes, note_peak, write_plan
 from exactune.report import write_report
 from exactune.resume import (
     Change,
@@ -45,54 +48,16 @@ from exactune.resume import (
 )
 from exactune.rundir import Run, read_json, write_json
 from exactune.stop import StopNow, StopRequest, listening
-from exactune.train.adapter import make_trainable
 from exactune.train.disk import naming_a_full_disk, needed_bytes, readable, refuse_a_small_disk
 from exactune.train.engine import choose_engine
 from exactune.train.fit import Display, Job, fit
 from exactune.train.methods import refuse_unknown_trackers
-from exactune.train.steps import Cutter
+from exactune.train.pace import Pace
+from exactune.train.steps import Cutter, rows_by
 
-__all__ = ["Say", "finish", "train", "train_planned"]
+__all__ = ["Say", "finish", "train_planned"]
 
 Say = Callable[[str], None]
-
-
-def train(
-    config: Config | str | Path,
-    *,
-    patch_files: Sequence[str | Path] = (),
-    assignments: Sequence[str] = (),
-    output: str | None = None,
-    resume: bool = False,
-    resume_anyway: bool = False,
-    overwrite: bool = False,
-    say: Say = lambda _: None,
-    display: Display | None = None,
-) -> Run:
-    """The main job: check, recipe, train, evaluate, report.
-
-    Under ``torchrun`` every process calls it, and has the finished run when it returns.
-
-    Args:
-        config: A config file or object.
-        patch_files: Files whose values take precedence over the config's.
-        assignments: ``key=value`` texts that take precedence over both.
-        output: Run folder instead of ``output_dir``.
-        resume: Go on with the run in that folder, from its newest checkpoint; without one, from the start.
-        resume_anyway: The same where versions, device or values have changed that leave the checkpoint usable. The
-            weights may then differ from those of an undisturbed run; ``env.json`` tells.
-        overwrite: Replace the run in that folder.
-        say: Told what was decided, one line at a time.
-        display: Told how training advances.
-
-    Raises:
-        ExactuneError: Something the user must change; before training nothing is written.
-        Interrupted: Stopped by a signal; says what was saved and how to go on.
-    """
-    return train_planned(
-        lambda: make_plan(config_source(config, patch_files=patch_files, assignments=assignments), output=output),
-        resume=resume, resume_anyway=resume_anyway, overwrite=overwrite, say=say, display=display,
-    )  # fmt: skip
 
 
 def train_planned(
@@ -103,8 +68,19 @@ def train_planned(
     overwrite: bool = False,
     say: Say = lambda _: None,
     display: Display | None = None,
+    last: Callable[[Plan], None] | None = None,
 ) -> Run:
-    """:func:`train` for a plan that is made when the processes have met; the rows that it scores are scored."""
+    """Train a run, evaluate it, report.
+
+    Args:
+        planned: Makes its plan when the processes have met; the rows that it scores are scored.
+        resume: See :func:`exactune.train`.
+        resume_anyway: The same.
+        overwrite: The same.
+        say: The same.
+        display: The same.
+        last: Done with what was trained instead of :func:`finish`.
+    """
     plan: Plan | None = None
     with listening() as stop:
         try:
@@ -115,7 +91,7 @@ def train_planned(
                 return _carry_out(
                     plan, say if ranks.is_first() else lambda _: None,
                     display if display and ranks.is_first() else _Silent(), stop,
-                    resume=resume or resume_anyway, anyway=resume_anyway, overwrite=overwrite,
+                    resume=resume or resume_anyway, anyway=resume_anyway, overwrite=overwrite, last=last or finish,
                 )  # fmt: skip
         except StopNow:
             raise Interrupted(_how_to_go_on(plan, stop), stop.signal_number or signal.SIGINT) from None
@@ -137,7 +113,15 @@ class _Start:
 
 
 def _carry_out(
-    plan: Plan, tell: Say, display: Display, stop: StopRequest, *, resume: bool, anyway: bool, overwrite: bool
+    plan: Plan,
+    tell: Say,
+    display: Display,
+    stop: StopRequest,
+    *,
+    resume: bool,
+    anyway: bool,
+    overwrite: bool,
+    last: Callable[[Plan], None],
 ) -> Run:
     run = plan.run
     refuse_unknown_trackers(plan.config.training.report_to)
@@ -155,7 +139,7 @@ def _carry_out(
             note_resumption(plan, checkpoint, start.changes)
         if not ranks.from_first(lambda: start.resume and is_trained(run)):
             _train(plan, tell, display, stop, checkpoint, start)
-        ranks.from_first(lambda: finish(plan))
+        ranks.from_first(lambda: last(plan))
     return run
 
 
@@ -199,14 +183,17 @@ def _start(plan: Plan, tell: Say, *, resume: bool, anyway: bool, overwrite: bool
 
 def finish(plan: Plan) -> None:
     """Load what was published, score it, report."""
+    # A trainer and its parts refer to each other: without this, all that was trained would stay beside what is loaded.
+    gc.collect()
     artifact = load(plan.run.path)
     _refuse_unfaithful(plan, artifact)
     artifact, answers = calibrate(plan.run, artifact, plan.config, plan.splits.eval)
     evaluate(
-        plan.run, artifact=artifact, rows=plan.splits.scored, train=plan.splits.train, general=plan.loaded.general,
+        plan.run, artifact=artifact, rows=plan.splits.scored, train=plan.known, general=plan.loaded.general,
         answers=None if plan.splits.test else answers,
     )  # fmt: skip
     diagnose(plan.run)
+    note_peak(plan.run)
     write_report(plan.run)
 
 
@@ -293,10 +280,12 @@ def _train(
     """Load the base, write what is known, fit."""
     run = plan.run
     started = time.time()
-    model, template = load_base(plan.base, full=plan.config.lora is None)
+    model, template = load_base(plan.base, full=plan.config.lora is None, quantization=plan.config.quantization)
+    if plan.config.quantization == "4bit":
+        tell(describe_quantized(model))
     digest = ranks.from_first(lambda: weights_digest(plan.base))
-    trained = make_trainable(model, plan.config.lora, plan.config.training.seed)
-    cutter, note = choose_engine(trained, plan.encoded, plan.config.training)
+    trained = trainable(plan, model)
+    cost, note = choose_engine(trained, plan.computed, plan.config.training)
     if note:
         tell(note)
     answering = Answering.of(plan.task, template, plan.constraint, plan.max_new_tokens)
@@ -320,11 +309,15 @@ def _train(
     if not start.resume:
         ranks.from_first(lambda: _lay_out(plan, trained, digest, overwrite=start.overwrite))
         stop.resumable = True
+    training = plan.config.training
+    part = training.per_device_train_batch_size * training.gradient_accumulation_steps
+    pace = Pace(partial(rows_by, rows=len(plan.encoded), rows_per_step=part * ranks.count()))
+    cutter = make_cutter(plan, cost, find_reference(plan, trained, cost))
     try:
-        _fit(plan, trained, answering, digest, display, stop, checkpoint, cutter)
+        _fit(plan, trained, answering, digest, display, stop, checkpoint, cutter, pace)
     finally:
         if ranks.is_first():
-            add_minutes(run, started)
+            add_minutes(run, started, pace)
 
 
 def _lay_out(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any], *, overwrite: bool) -> None:
@@ -341,14 +334,17 @@ def _fit(
     stop: StopRequest,
     checkpoint: Path | None,
     cutter: Cutter,
+    pace: Pace,
 ) -> None:
     def keep(current: torch.nn.Module) -> None:
         with replaced_dir(plan.run.model if plan.config.lora is None else plan.run.adapter) as folder:
             save_artifact(
                 folder, current, answering.template,
-                base=plan.base, digest=digest, task=plan.task, examples=plan.splits.train,
-                majority=majority([row.answer for row in plan.splits.train], 1)[0], constraint=plan.constraint,
-                columns=plan.config.data.columns or plan.loaded.columns, max_new_tokens=plan.max_new_tokens,
+                base=plan.base, digest=digest, task=plan.task, examples=plan.known,
+                majority=majority([row.answer for row in plan.known], 1)[0], constraint=plan.constraint,
+                columns=plan.columns, max_new_tokens=plan.max_new_tokens,
+                method=plan.config.training.method, parents=plan.parent.lineage() if plan.parent else [],
+                quantization=plan.config.quantization,
             )  # fmt: skip
 
     job = Job(
@@ -364,6 +360,8 @@ def _fit(
         display=display,
         stop=stop,
         cutter=cutter,
+        compares_with_start=plan.config.training.method == "dpo",
+        pace=pace,
     )
     best = fit(job, checkpoint)
     if ranks.is_first():

@@ -14,7 +14,7 @@ from typing import Any
 
 from exactune.bases import Base, find_base
 from exactune.checks import Dataset, check_dataset, drop_located
-from exactune.config import Config, TaskConfig
+from exactune.config import PREFERENCE, Config, TaskConfig
 from exactune.data.expand import expand, turn_note
 from exactune.data.general import trained_too
 from exactune.data.hub import dataset_name
@@ -24,9 +24,11 @@ from exactune.data.words import count
 from exactune.errors import ConfigError, DataError
 from exactune.evaluate.contest import wanted_baselines
 from exactune.infer.model import context_length, generation_stops, pin
+from exactune.infer.quantize import refuse_missing_extra
 from exactune.language import say
 from exactune.layers import Resolved, parse_assignment, parse_mapping, read_patch, resolve
-from exactune.probing import encode_rows, token_probe
+from exactune.parent import Parent, find_parent
+from exactune.probing import encode_rejected, encode_rows, token_probe
 from exactune.recipes import Recipe, choose
 from exactune.render.template import Encoded, Template
 from exactune.rules import Finding, Severity
@@ -34,6 +36,7 @@ from exactune.rundir import Run
 from exactune.tasks import Task, infer_task
 from exactune.tasks.constraint import choose_constraint
 from exactune.types import Example, Patch, Splits
+from exactune.used import Used, parent_rows, scored_as_parent
 
 __all__ = ["Plan", "Source", "check_rows", "config_source", "make_plan"]
 
@@ -90,6 +93,9 @@ class Plan:
         findings: Of all checks, worst first.
         encoded: Ids of the training rows, one entry for each assistant turn of a chat, mixed-in rows last.
         encoded_eval: Ids of the eval rows.
+        rejected: Ids of the worse answer to each of ``encoded``, where it has one; empty where none is learned.
+        parent: What training starts from.
+        known: The rows that teach the task: of the parent those that it was trained on, else the training rows.
     """
 
     resolved: Resolved
@@ -105,11 +111,19 @@ class Plan:
     findings: tuple[Finding, ...]
     encoded: tuple[Encoded, ...]
     encoded_eval: tuple[Encoded, ...]
+    rejected: tuple[Encoded | None, ...]
+    parent: Parent | None
+    known: Sequence[Example]
 
     @property
     def config(self) -> Config:
         """The validated tree."""
         return self.resolved.config
+
+    @property
+    def computed(self) -> list[Encoded]:
+        """All that training reads: ``encoded``, and the worse answers."""
+        return [*self.encoded, *(row for row in self.rejected if row)]
 
     @property
     def errors(self) -> list[Finding]:
@@ -121,6 +135,11 @@ class Plan:
         """The metric that decides about the best checkpoint."""
         wanted = self.config.training.metric_for_best
         return self.task.primary if wanted == "auto" else wanted
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """For inputs to come: the parent's, as mined pairs have none."""
+        return (self.parent.card["columns"] if self.parent else {}) or self.config.data.columns or self.loaded.columns
 
     @property
     def max_new_tokens(self) -> int:
@@ -144,18 +163,39 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
         ExactuneError: Config, rows, model or template cannot be used; nothing has been written.
     """
     user = source.resolved.config
-    base = pin(find_base(user.model, user.model_revision))
+    parent = find_parent(user.start_from, source.folder) if user.start_from else None
+    layers = ([parent.patch] if parent else []) + [*source.patches]
+    user = resolve(layers).config
+    if parent:
+        parent.refuse_other_shape(user)
+    _refuse_unquantizable(user)
+    if user.training.method == "sft+dpo":
+        raise ConfigError(
+            say("`training.method: sft+dpo` is two runs: plan the first one with `--set training.method=sft`.")
+        )
+    base = pin(parent.base if parent else find_base(user.model, user.model_revision))
     run = Run(Path(output or user.output_dir))
     loaded = load(user, source.folder)
-    splits, notes = _choose_rows(loaded, user)
-    recipe = choose(len(splits.train), base, full=user.lora is None)
-    resolved = resolve([recipe.patch, *source.patches])
+    theirs = parent_rows(source.folder, user)
+    splits, notes = _choose_rows(loaded, user, theirs)
+    recipe = choose(
+        len(theirs.known if theirs else splits.train), base, full=user.lora is None, method=user.training.method
+    )
+    resolved = resolve([recipe.patch, *layers])
     config = resolved.config
     template = Template.load(base)
     ids = encode_rows(template, splits)
-    findings = _findings(config, base, replace(loaded, splits=splits), template, ids)
+    rejected = encode_rejected(template, splits.train) if config.training.method in PREFERENCE else {}
+    findings = _findings(config, base, replace(loaded, splits=splits), template, ids, rejected)
     splits = _apply_policy(config, splits, findings)
-    task = infer_task(config.task, splits.train)
+    _refuse_missing_pairs(config, splits)
+    known = theirs.known if theirs else splits.train
+    # Of a pair's conversation its end alone is learned.
+    turns = [
+        (row, turn) for row in (*splits.train, *splits.mix)
+        for turn in (ids[row.id][-1:] if row.id in rejected else ids[row.id])
+    ]  # fmt: skip
+    task = infer_task(config.task, known)
     _refuse_unknown_metric(config, task)
     wanted_baselines(task, config)
     return Plan(
@@ -169,20 +209,38 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
         task=task,
         constraint=choose_constraint(
             task,
-            [row.answer for row in splits.train],
+            [row.answer for row in known],
             config.constrain,
-            copied_from=[row.input for row in splits.train] if config.task.copy_spans else None,
+            copied_from=[row.input for row in known] if config.task.copy_spans else None,
         ),
         recipe=recipe,
         findings=tuple(findings),
-        encoded=tuple(turn for row in (*splits.train, *splits.mix) for turn in ids[row.id]),
+        encoded=tuple(turn for _, turn in turns),
         encoded_eval=tuple(ids[row.id][-1] for row in splits.eval),
+        rejected=tuple(rejected.get(row.id) for row, _ in turns) if rejected else (),
+        parent=parent,
+        known=known,
     )
 
 
-def _choose_rows(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...]]:
-    """The rows that are used, within ``data.limit``; those without a file of their own are held out of the others."""
-    splits, notes = _held_out(loaded, config)
+def _refuse_unquantizable(config: Config) -> None:
+    refuse_missing_extra(config.quantization)
+    if config.quantization == "4bit" and config.lora is None:
+        raise ConfigError(
+            say(
+                "`quantization: 4bit` with `lora: none`: weights in 4 bits have no room for the small steps of "
+                "training, so only an adapter beside them can learn. Remove one of the two lines."
+            )
+        )
+
+
+def _choose_rows(loaded: Loaded, config: Config, theirs: Used | None) -> tuple[Splits, tuple[str, ...]]:
+    """The rows that are used, within ``data.limit``; those without a file of their own are those of the run that this
+    one starts from (``theirs``), or held out of the others."""
+    if theirs and scored_as_parent(config):
+        splits, notes = _scored_as_parent(loaded, theirs.splits)
+    else:
+        splits, notes = _held_out(loaded, config)
     limit, seed = config.data.limit, config.training.seed
     limited = {name: stratified_slice(getattr(splits, name), most, seed) for name, most in limit.items()}
     for name, rows in limited.items():
@@ -194,6 +252,45 @@ def _choose_rows(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...
         )
         notes = (*notes, note)
     return replace(splits, **limited), notes
+
+
+def _scored_as_parent(loaded: Loaded, theirs: Splits) -> tuple[Splits, tuple[str, ...]]:
+    own = {row.id for part in (loaded.splits.train, loaded.splits.mix) for row in part}
+    if same := [row.id for row in (*theirs.eval, *theirs.test) if row.id in own]:
+        raise ConfigError(
+            say(
+                "`data.train` has a file named like one of the run in `start_from` (row {row} is in both). Rename it.",
+                row=same[0],
+            )
+        )
+    note = say(
+        "scored on the rows of the run it starts from: {eval} eval, {test} test rows",
+        eval=len(theirs.eval),
+        test=len(theirs.test),
+    )
+    return replace(loaded.splits, eval=theirs.eval, test=theirs.test), (*loaded.notes, note)
+
+
+def _refuse_missing_pairs(config: Config, splits: Splits) -> None:
+    """Preferences are between two answers.
+
+    Raises:
+        DataError: ``dpo`` got rows without a worse answer, ``orpo`` only such.
+    """
+    method = config.training.method
+    single = [row for row in splits.train if row.rejected is None]
+    if (method == "dpo" and (single or splits.mix)) or (method == "orpo" and len(single) == len(splits.train)):
+        raise DataError(
+            say(
+                "`training.method: {method}` learns from preference pairs, but {single} of {all} training rows have no "
+                "`rejected` answer{first}. Make pairs of a run's mistakes with `exactune mine RUN`, or train with "
+                "`sft`.",
+                method=method,
+                single=len(single) + len(splits.mix),
+                all=len(splits.train) + len(splits.mix),
+                first=say(", first {place}", place=single[0].location) if single else "",
+            )
+        )
 
 
 def _held_out(loaded: Loaded, config: Config) -> tuple[Splits, tuple[str, ...]]:
@@ -257,12 +354,17 @@ def check_rows(source: Source) -> tuple[Loaded, list[Finding]]:
 
 
 def _findings(
-    config: Config, base: Base, loaded: Loaded, template: Template, ids: Mapping[str, tuple[Encoded, ...]]
+    config: Config,
+    base: Base,
+    loaded: Loaded,
+    template: Template,
+    ids: Mapping[str, tuple[Encoded, ...]],
+    rejected: Mapping[str, Encoded] | None = None,
 ) -> list[Finding]:
     limit = min(config.training.max_seq_length, context_length(base) or config.training.max_seq_length)
     # Rows that do not fit can never be used, so they are found whatever is ignored.
     ignored = [code for code in config.check.ignore if code.upper() != "D501"]
-    probe = token_probe(template, ids, limit, generation_stops(base))
+    probe = token_probe(template, ids, limit, generation_stops(base), rejected or {})
     return check_dataset(Dataset(loaded.splits, loaded.findings, probe, config.task), ignored)
 
 
@@ -330,11 +432,15 @@ def _pinned(resolved: Resolved, folder: Path, run: Run, base: Base, task: Task) 
         return os.path.join(glob.escape(os.path.relpath(here, there)), path)
 
     config = resolved.config
+    start = config.start_from and os.path.relpath(
+        os.path.realpath(folder / os.path.expanduser(config.start_from)), os.path.realpath(run.path)
+    )
     data: dict[str, Any] = {
         **{use: [move(path, use) for path in getattr(config.data, use)] for use in ("train", "eval", "test")},
         "mix": [source.model_copy(update={"path": move(source.path, "mix")}) for source in config.data.mix],
     }
     decided = {
+        "start_from": start,
         "model": base.name,
         "model_revision": base.revision,
         "data": config.data.model_copy(update=data),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain, islice
 
@@ -14,7 +15,7 @@ from exactune.render.cache import encode_all
 from exactune.render.template import Encoded, Template
 from exactune.types import Example, Splits
 
-__all__ = ["encode_rows", "token_probe"]
+__all__ = ["encode_rejected", "encode_rows", "token_probe"]
 
 
 def encode_rows(template: Template, splits: Splits) -> dict[str, tuple[Encoded, ...]]:
@@ -27,8 +28,19 @@ def encode_rows(template: Template, splits: Splits) -> dict[str, tuple[Encoded, 
     return ids
 
 
+def encode_rejected(template: Template, rows: Sequence[Example]) -> dict[str, Encoded]:
+    """Row id -> the ids of its worse answer, after the very prompt of the better one; rows without one are left out."""
+    pairs = [row for row in rows if row.rejected is not None]
+    made = encode_all(template, [replace(row, answer=row.rejected or "") for row in pairs])
+    return {row.id: ids for row, ids in zip(pairs, made, strict=True)}
+
+
 def token_probe(
-    template: Template, ids: Mapping[str, tuple[Encoded, ...]], limit: int, known_stops: Sequence[int] = ()
+    template: Template,
+    ids: Mapping[str, tuple[Encoded, ...]],
+    limit: int,
+    known_stops: Sequence[int] = (),
+    rejected: Mapping[str, Encoded] | None = None,
 ) -> Callable[[Example], Probe]:
     """What token rules ask of a row: its length, the limit, the answer decoded from its own ids, what is not known.
 
@@ -37,7 +49,9 @@ def token_probe(
         ids: See :func:`encode_rows`.
         limit: How many tokens a row may have.
         known_stops: Ids at which the model's generation config ends an answer.
+        rejected: See :func:`encode_rejected`; neither side of a pair is ever cut.
     """
+    worse = rejected or {}
     decode = lru_cache(10_000)(template.decode)  # labels come again and again
     pieces, unknown, around = Pieces(template), unknown_id(template), frame(template)
     chats = any(len(turns) > 1 for turns in ids.values())
@@ -53,7 +67,7 @@ def token_probe(
         turns = tuple((answer, decode(tuple(turn.answer_ids))) for answer, turn in zip(answers, earlier, strict=True))
         plain = all(map(str.isascii, texts))
         return Probe(
-            tokens=max(map(len, ids[example.id])),
+            tokens=max(map(len, (*ids[example.id], *([worse[example.id]] if example.id in worse else ())))),
             limit=limit,
             decoded=decode(tuple(row.answer_ids)),
             control=control,

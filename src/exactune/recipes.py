@@ -67,27 +67,31 @@ def bands() -> tuple[Expected, ...]:
     )
 
 
-def choose(rows: int, base: Base, *, full: bool = False) -> Recipe:
+def choose(rows: int, base: Base, *, full: bool = False, method: str = "sft") -> Recipe:
     """The guide's recipe for ``rows`` training rows, adapted to what the base declares of itself.
 
     Args:
-        rows: Training rows.
+        rows: Training rows that teach the task.
         base: The base model.
         full: Whether every weight is trained; such updates need another learning-rate factor than an adapter's.
+        method: ``training.method``.
 
     Source: the guide, sections 基本配置, 根據資料量調整 and 資料量與效能.
     """
     table = _table()
     entry = _bracket(table["rows"], rows)
-    values = {**table["base"], **entry["values"], **base.declared.get("recipe", {})}
+    values = {
+        **table["base"], **entry["values"], **table["methods"].get(method, {}), **base.declared.get("recipe", {}),
+        "training.method": method,
+    }  # fmt: skip
     rate = values["training.learning_rate"]
-    reason = say(
-        "{rows} training rows: bracket {bracket}, {epochs} epochs, rate {rate:g}",
-        rows=rows,
-        bracket=entry["name"],
-        epochs=values["training.num_epochs"],
-        rate=rate,
-    )
+    named = {"rows": rows, "bracket": entry["name"], "epochs": values["training.num_epochs"], "rate": rate}
+    if method in table["methods"]:
+        reason = say(
+            "{method} of a task with {rows} training rows: {epochs} epochs, rate {rate:g}", method=method, **named
+        )
+    else:
+        reason = say("{rows} training rows: bracket {bracket}, {epochs} epochs, rate {rate:g}", **named)
     factor = base.learning_rate_factor(full=full)
     if factor != 1:
         # Rounded to 4 digits: the product is shown to people, and 0.0024999999 helps nobody.

@@ -20,9 +20,11 @@ from exactune.resume import CONFIG_HEAD, config_digest, ids_digest
 from exactune.rules import Finding
 from exactune.rundir import Run, read_json, write_json
 from exactune.train.adapter import parameter_counts
+from exactune.train.memory import peak
+from exactune.train.pace import Pace
 from exactune.types import Location
 
-__all__ = ["add_minutes", "write_data", "write_plan"]
+__all__ = ["add_minutes", "note_peak", "write_data", "write_plan"]
 
 
 def write_plan(plan: Plan, trained: torch.nn.Module, digest: Mapping[str, Any]) -> None:
@@ -105,8 +107,18 @@ def _unusable(finding: Finding, number: int) -> dict[str, Any]:
     return stored(row, "detail")
 
 
-def add_minutes(run: Run, started: float) -> None:
-    """Count the minutes since ``started`` (seconds since the epoch) to what the run took before."""
+def add_minutes(run: Run, started: float, pace: Pace) -> None:
+    """Count the minutes since ``started`` (seconds since the epoch) to what the run took before; keep the pace."""
     env = read_json(run.env)
     env["minutes"] = round(env["minutes"] + (time.time() - started) / 60, 2)
+    if pace.rows_per_second is not None:
+        env["rows_per_second"] = round(pace.rows_per_second, 2)
+    write_json(run.env, env)
+    note_peak(run)
+
+
+def note_peak(run: Run) -> None:
+    """Keep the most memory that a process of the run has held so far."""
+    env = read_json(run.env)
+    env["peak_memory_mb"] = max(env.get("peak_memory_mb", 0.0), round(peak(default_device()) / 1e6, 1))
     write_json(run.env, env)

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from exactune import ranks
-from exactune.apply import changed_files
 from exactune.bases import Base
 from exactune.config import Config
 from exactune.durable import write_text
@@ -26,6 +25,7 @@ from exactune.plan import Plan
 from exactune.render.template import Encoded
 from exactune.rundir import Run, read_json, write_json
 from exactune.train.checkpoints import newest_checkpoint, step_of
+from exactune.used import changed_files
 
 __all__ = [
     "CONFIG_HEAD", "Change", "best_file", "choose_checkpoint", "config_digest", "find_changes", "ids_digest",
@@ -38,7 +38,7 @@ HARMLESS = {
     "evaluate.batch_size", "evaluate.train_rows",
 }  # fmt: skip
 """Config values that a checkpoint does not hang on, besides whole blocks of ``check`` and ``gate``."""
-HARMLESS_BLOCKS = ("check", "gate")
+HARMLESS_BLOCKS = ("check", "gate", "mine")
 COMPUTING = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "safetensors", "numpy", "datasets")
 """Packages whose versions may change a weight's last digits."""
 
@@ -144,14 +144,15 @@ def _changes(plan: Plan) -> Iterator[Change]:
     if (before := env.get("ranks", 1)) != ranks.count():
         # A step would have other rows, so the steps done would not be those of this run.
         yield Change(say("number of processes ({before} -> {after})", before=before, after=ranks.count()))
-    yield from _other_versions(env)
+    yield from _other_versions(env, plan.config.quantization)
 
 
-def _other_versions(env: Mapping[str, Any]) -> Iterator[Change]:
+def _other_versions(env: Mapping[str, Any], quantization: str) -> Iterator[Change]:
     here = versions()
     pairs = {name: (env[name], here[name]) for name in ("exactune", "python", "platform")}
     packages: Any = here["packages"]
-    pairs |= {name: (env["packages"].get(name), packages.get(name)) for name in COMPUTING}
+    quantizing = ("bitsandbytes",) if quantization == "4bit" else ()
+    pairs |= {name: (env["packages"].get(name), packages.get(name)) for name in (*COMPUTING, *quantizing)}
     pairs["device"] = (env["device"], describe_device(default_device()))
     for name, (before, after) in pairs.items():
         if before != after:

@@ -14,7 +14,9 @@
     eval/predictions.jsonl  one line per scored row
     eval/metrics.json       what the scored rows add up to
     diagnosis.json          what is wrong with the run, and what to change
+    mine/                   preference pairs made of its mistakes
     report.html
+    export/                 what `exactune export` made of it
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ LOCK = ".lock"
 LOOP = "auto.json"
 """What ``train --auto`` says of the runs in a folder; it stands in place of a run's files."""
 OWN = {MARKER, FIRST, "env.json", "data.json", "findings.json", "train", "checkpoints", "adapter", "model", "eval",
-       "diagnosis.json", "report.html", LOCK}  # fmt: skip
+       "export", "diagnosis.json", "report.html", "mine", LOCK}  # fmt: skip
 HALF_WRITTEN = {f".{name}{end}" for name in OWN for end in (".tmp", ".old")}
 """What a killed run was about to put in place."""
 
@@ -113,6 +115,10 @@ class Run:
     @property
     def report(self) -> Path:
         return self.path / "report.html"
+
+    @property
+    def mine(self) -> Path:
+        return self.path / "mine"
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -305,9 +311,18 @@ def read_json(path: Path) -> Any:
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Read a JSONL file of a run, line by line; a missing file is empty."""
+    """Read a JSONL file of a run, line by line; a missing file is empty.
+
+    Raises:
+        RunError: A line is broken.
+    """
     if not path.is_file():
         return
     with path.open(encoding="utf-8", newline="\n") as file:
-        for line in file:
-            yield json.loads(line)
+        for number, line in enumerate(file, 1):
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise RunError(
+                    say("{path} is not readable JSON: {error}", path=f"{path}:{number}", error=error)
+                ) from error

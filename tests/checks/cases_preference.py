@@ -49,5 +49,15 @@ CASES = {
     ),
     "D602": Case(ready(lengths(50, 45)), [None], ready(lengths(50, 44))),
     "D603": Case(loaded(compared("2 + 2?"), compared("2 + 3?")), [2], loaded(compared("2 + 2?"), compared("2 + 2?"))),
+    "D604": Case(
+        ready(pairs([("q", "yes", "no"), ("q 2", "4", " \n")])),
+        [2],
+        ready(pairs([("q", "yes", "no"), ("q 2", "4", "5")])),
+    ),
+    "D605": Case(
+        ready(pairs([("q", "4", "5"), ("q 2", "4", "5"), ("Q!", "6", "4")])),
+        [3],
+        ready(pairs([("q", "4", "5"), ("q 2", "5", "4"), ("Q!", "4", "6")])),
+    ),
     "D701": Case(ready(dataset(stories(60, 80))), [None], ready(dataset(stories(60, 12)))),
 }

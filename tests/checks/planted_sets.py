@@ -92,6 +92,8 @@ PLANTS: list[Plant] = [
     *(replaced("D501", "estimated", (name,), _long(name[-2:]), split=split)
       for name in LABELLED for split in ("train", "eval", "test")),
     *(replaced("D601", name, PREFERENCES, change, times=2) for name, change in EQUAL.items()),
+    *(replaced("D604", name, PREFERENCES, lambda row, text=text: _told(row, "rejected", text), times=2)
+      for name, text in (("nothing", ""), ("blanks", " \u3000\n"))),
     *(replaced("D603", name, PREFERENCES[:1], change, times=2)
       for name, change in (("rejected asks else", _asks_else), ("prompt asks else", _asked_twice),
                            ("rejected is longer", _longer_side))),

@@ -1,8 +1,8 @@
 """Faults planted into clean data are found at their lines, and little else is.
 
-D301, D305, D602, D701 and D702 are about a whole file, D306, D502 and D503 about labels and a model, so they are not
-planted row by row. Known and not planted: an instruction row whose `input` alone is empty passes, for many sets have
-such rows; a null where no other row has one passes, for it may mean that nothing is stated.
+D301, D305, D602, D701 and D702 are about a whole file, D605 about two rows, D306, D502 and D503 about labels and a
+model, so they are not planted row by row. Known and not planted: an instruction row whose `input` alone is empty
+passes, for many sets have such rows; a null where no other row has one passes, for it may mean that nothing is stated.
 """
 
 from __future__ import annotations

@@ -43,6 +43,35 @@ def test_longer_answers_are_said_with_their_lengths() -> None:
     assert "in 60 of 60 preference pairs the chosen answer is longer" in finding.message
 
 
+# D605, and D201 of pairs
+
+
+def test_swapped_sides_oppose_each_other() -> None:
+    (finding,) = found_by("D605", pairs([("2 + 2?", "4", "5"), ("3?", "3", "2"), ("2 + 2 ?", "5", "4")]))
+    assert [place.line for place in finding.locations] == [1, 3]
+    assert [place.line for place in finding.related] == [3, 1]
+    assert "2 preference pairs that reject what another row prefers: train:1 rejects train:3" in finding.message
+    assert finding.evidence["pairs"][0] == {"row": "train:1", "twin": "train:3", "answer": "5"}
+
+
+def test_a_row_without_a_rejected_answer_prefers_too_and_json_is_compared_by_what_it_says() -> None:
+    first, second = pairs([("q", '{"a": 1, "b": 2}', "x"), ("q", "y", '{"b":2,"a":1}')]).splits.train
+    plain = replace(first, rejected=None)
+    (finding,) = found_by("D605", Dataset(Splits((plain, second))))
+    assert [place.line for place in finding.locations] == [2]
+    assert not found_by("D605", Dataset(Splits((plain,), (second,)))), "of another split that is a leak"
+
+
+def test_an_answer_set_against_itself_or_against_several_others_opposes_nothing() -> None:
+    assert not found_by("D605", pairs([("q", "4", "4"), ("q", "4", "5"), ("q", "4", "6"), ("q 2", "5", "4")]))
+
+
+def test_the_same_answer_against_another_one_is_no_repetition() -> None:
+    assert not found_by("D201", pairs([("q", "4", "5"), ("q", "4", "6")]))
+    (finding,) = found_by("D201", pairs([("q", "4", "5"), ("q", "4", "5")]))
+    assert [place.line for place in finding.locations] == [2]
+
+
 # D701
 
 

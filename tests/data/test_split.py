@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exactune.data.mix import sample_mix
 from exactune.data.normalise import normalise
-from exactune.data.split import answers_recur, hold_out, stratified_slice
+from exactune.data.split import answers_recur, deal, hold_out, stratified_slice
 from exactune.errors import DataError
 from exactune.types import Example, Location, Message
 
@@ -146,3 +146,34 @@ def test_a_greeting_that_all_chats_open_with_does_not_glue_them_together() -> No
     rows = [chat(0, "hello", "hi"), *(chat(n, "hello", "hi", f"question {n}", f"answer {n}") for n in range(1, 300))]
     train, held = hold_out(rows, 0.1, 0)
     assert (len(train), len(held)) == (270, 30)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS, st.integers(2, 5), st.integers(0, 9))
+def test_deal(pairs: list[tuple[str, str]], folds: int, seed: int) -> None:
+    rows = examples(*pairs)
+    if len({normalise(row.input) for row in rows}) < folds:
+        with pytest.raises(DataError, match="cannot be dealt into"):
+            deal(rows, folds, seed)
+        return
+    dealt = deal(rows, folds, seed)
+    assert len(dealt) == folds
+    assert all(dealt)
+    assert sorted(number for fold in dealt for number in fold) == [*range(len(rows))]
+    asked = [{normalise(rows[number].input) for number in fold} for fold in dealt]
+    assert sum(map(len, asked)) == len(set().union(*asked)), "the same input lies in one fold"
+    assert dealt == deal(rows, folds, seed)
+
+
+def test_deal_spreads_every_answer_and_goes_by_the_seed() -> None:
+    rows = examples(*((f"text {n}", "rare" if n % 10 == 0 else "common") for n in range(90)))
+    dealt = deal(rows, 3, 1)
+    assert [Counter(rows[number].answer for number in fold) for fold in dealt] == [{"common": 27, "rare": 3}] * 3
+    assert dealt != deal(rows, 3, 2)
+
+
+def test_a_row_is_in_one_fold_with_the_chats_that_begin_with_it() -> None:
+    rows = [chat(0, "hi", "hello"), chat(1, "hi", "hello", "bye", "ciao"), chat(2, "hi", "hello", "bye", "so long")]
+    rows += [chat(number, f"question {number}", f"answer {number}") for number in range(3, 12)]
+    for seed in range(20):
+        assert any({0, 1, 2} <= set(fold) for fold in deal(rows, 3, seed))

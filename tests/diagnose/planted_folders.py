@@ -130,7 +130,7 @@ PLANTED = {
     ),
     "R102": Planted(
         underfit,
-        {"lora.r": 64, "lora.lora_alpha": 128, "training.num_epochs": 10, "training.learning_rate": 0.005},
+        {"training.learning_rate": 0.005},
         explains=("R302",),
     ),
     "R103": Planted(

@@ -16,6 +16,7 @@ PATCHES = {
     "training.num_epochs": "8-10",
     "training.learning_rate": 0.005,
     "lora.r": 32,
+    "lora.lora_alpha": 64,
     "lora.target_modules": "all-linear",
 }
 Folder = dict[str, Any]

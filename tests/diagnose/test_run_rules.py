@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from run_folders import Folder, finding, write_folder
@@ -16,7 +18,7 @@ from exactune.diagnose.remedies import patch_yaml
 from exactune.errors import RunError
 from exactune.layers import parse_mapping, read_patch, resolve
 from exactune.rules import Finding, Rule
-from exactune.rundir import Run, read_json
+from exactune.rundir import Run, read_json, read_jsonl
 
 from planted_folders import PLANTED, figure, leaked, losses, overfit, trained, underfit
 
@@ -118,6 +120,51 @@ def test_what_a_remedy_brought_in_planted_runs_is_said(tmp_path: Path) -> None:
     ).format(**brought("R103"))
     (leading,) = found(tmp_path / "other", PLANTED["R307"].plant)
     assert "expected" not in leading.evidence
+
+
+def test_what_remedies_brought_is_what_was_measured() -> None:
+    """The figures that people are told are those of the planted runs."""
+    results = Path(__file__).parents[2] / "benchmarks" / "results" / "doctor.jsonl"
+    measured: dict[str, list[dict]] = {}
+    for line in read_jsonl(results):
+        if line["part"] == "patch":
+            measured.setdefault(line["code"], []).append(line)
+    for code in CODES:
+        lines = measured.get(code, [])
+        known = brought(code)
+        assert (known is not None) == (len(lines) >= 3), code
+        if known:
+            assert known["runs"] == len(lines)
+            assert known["better"] == sum(line["verdict"] == "better" for line in lines)
+            median = statistics.median(line["difference"]["value"] for line in lines)
+            assert known["median"] == pytest.approx(median, abs=0.005)
+
+
+def test_a_broken_line_of_a_run_is_named(tmp_path: Path) -> None:
+    run = write_folder(tmp_path)
+    lines = run.train_metrics.read_text(encoding="utf-8")
+    run.train_metrics.write_text(lines + '{"step": 3', encoding="utf-8")
+    with pytest.raises(RunError, match=rf"metrics\.jsonl:{len(lines.splitlines()) + 1} is not readable JSON"):
+        diagnose(run)
+
+
+def test_beyond_the_recipe_goes_only_who_followed_it(tmp_path: Path) -> None:
+    def patch(name: str, rate: float = 0.005, epochs: float = 8, **lora: float) -> Any:
+        def used(folder: Folder) -> None:
+            folder["config"]["training"].update(learning_rate=rate, num_epochs=epochs)
+            folder["config"]["lora"].update(lora)
+
+        (leading,) = found(tmp_path / name, PLANTED["R102"].plant, used)
+        return leading.patch
+
+    wider = {"lora.r": 64, "lora.lora_alpha": 128, "training.learning_rate": 0.01}
+    assert patch("followed") == {**wider, "training.num_epochs": 10}
+    assert patch("long", epochs=12) == wider, "epochs that were enough are no change"
+    assert patch("short", epochs=2) == {"training.num_epochs": "8-10"}
+    assert patch("slow", rate=0.00123456) == {"training.learning_rate": 0.005}
+    assert patch("thin", r=1, lora_alpha=1) == {"lora.r": 32, "lora.lora_alpha": 64}
+    assert patch("strong", r=8, lora_alpha=64) == {"lora.r": 32, "lora.lora_alpha": 256}
+    assert patch("fast", rate=0.4999) == {**wider, "training.num_epochs": 10, "training.learning_rate": 0.5}
 
 
 def test_a_cause_that_is_explained_explains_nothing(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from exactune.errors import RunError
 from exactune.evaluate.against import compare_runs
 from exactune.evaluate.compare import compare
 from exactune.evaluate.counted import Counted
-from exactune.evaluate.words import against_baseline, against_run
 from exactune.rundir import Run
 from exactune.tasks import ClassificationTask, TextTask
+from exactune.verdicts import against_baseline, against_run
 
 LABELS = tuple("abc")
 TASK = ClassificationTask(LABELS)

@@ -41,7 +41,8 @@ SETTINGS = (
     "training: {num_epochs: 4, learning_rate: 1e-3, logging_steps: 3, save_steps: 2, early_stopping_patience: 9,\n"
     "  per_device_train_batch_size: 2, gradient_accumulation_steps: 2}\n"
 )
-METHODS = {"lora": "lora: {r: 4, lora_alpha: 8, lora_dropout: 0.1}\n", "full": "lora: none\n"}
+LORA = "lora: {r: 4, lora_alpha: 8, lora_dropout: 0.1}\n"
+METHODS = {"lora": LORA, "full": "lora: none\n", "qlora": f"{LORA}quantization: 4bit\n"}
 
 
 def _start_server() -> multiprocessing.context.ForkServerContext:

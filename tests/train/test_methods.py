@@ -77,7 +77,7 @@ def trajectory(
     else:
         if cutter is not None:
             attend_by_blocks(model)
-        trainer = methods.sft_trainer(model, tokenizer, rows, training, folder, [recorder], cutter or padded(batch))
+        trainer = methods.answer_trainer(model, tokenizer, rows, training, folder, [recorder], cutter or padded(batch))
         trainer.args.save_strategy = "no"
     trainer.train()
     weights = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad])

@@ -23,7 +23,7 @@ from exactune.train.checkpoints import (
     _generators,
     _set_generators,
 )
-from exactune.train.methods import AnswerTrainer, sft_trainer
+from exactune.train.methods import AnswerTrainer, answer_trainer
 from exactune.train.steps import padded
 
 import tiny
@@ -89,7 +89,7 @@ def trainer_of(
     ]
     training = TrainingConfig(num_epochs=1, per_device_train_batch_size=2, gradient_accumulation_steps=1)
     model = make_trainable(tiny.model(), lora, 0).to(dtype)
-    trainer = sft_trainer(model, tiny.byte_bpe(), encoded, training, folder, [steps], padded(2))
+    trainer = answer_trainer(model, tiny.byte_bpe(), encoded, training, folder, [steps], padded(2))
     if optimizer:
         trainer.optimizer = optimizer([tensor for tensor in model.parameters() if tensor.requires_grad])
     return trainer

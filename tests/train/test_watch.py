@@ -19,7 +19,7 @@ from exactune.rundir import read_jsonl
 from exactune.stop import StopRequest
 from exactune.train.adapter import make_trainable
 from exactune.train.judge import Judge
-from exactune.train.methods import AnswerTrainer, sft_trainer
+from exactune.train.methods import AnswerTrainer, answer_trainer
 from exactune.train.steps import padded
 from exactune.train.watch import Watch
 
@@ -63,7 +63,7 @@ def watched(
         folder / "metrics.jsonl", [row.id for row in encoded], StopRequest(), lambda *_: None,
         rows_per_step=2, logging_steps=training.logging_steps, save_steps=training.save_steps, memory=memory,
     )  # fmt: skip
-    trainer = sft_trainer(
+    trainer = answer_trainer(
         make_trainable(tiny.model(), lora, 0) if model is None else model,
         tiny.byte_bpe(), encoded, training, folder / "checkpoints", [watch, *callbacks], padded(1),
     )  # fmt: skip

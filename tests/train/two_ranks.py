@@ -14,7 +14,7 @@ from test_trees import ONE, rows
 from exactune import ranks
 from exactune.config import TrainingConfig
 from exactune.train.adapter import make_trainable
-from exactune.train.methods import sft_trainer
+from exactune.train.methods import answer_trainer
 from exactune.train.steps import padded, trees
 
 import tiny
@@ -32,7 +32,7 @@ def main() -> None:
     if sys.argv[5:] == ["die"] and not ranks.is_first():
         recorder.on_step_end = lambda args, state, control, **_: os._exit(9) if state.global_step == 3 else None  # type: ignore[method-assign]
     cutter = trees(ONE) if engine == "tree" else padded(2)
-    trainer = sft_trainer(model, tiny.byte_bpe(), rows(count), training, output.parent, [recorder], cutter)
+    trainer = answer_trainer(model, tiny.byte_bpe(), rows(count), training, output.parent, [recorder], cutter)
     trainer.args.save_strategy = "no"
     trainer.train()
     if ranks.is_first():

@@ -95,7 +95,11 @@ def _local(path: Path, model: str) -> Base:
         )
     if (path / "adapter_config.json").is_file():
         raise ModelError(
-            say("model `{model}` is a LoRA adapter, not a base model. Name the base it was trained on.", model=model)
+            say(
+                "model `{model}` is a LoRA adapter, not a base model. Name the base it was trained on; to go on with "
+                "the adapter, write `start_from: {model}`.",
+                model=model,
+            )
         )
     raise ModelError(
         say("model `{model}`: the folder has no config.json, so it holds no model. {known}", model=model, known=_KNOWN)

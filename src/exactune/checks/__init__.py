@@ -20,7 +20,12 @@ from exactune.checks.leaks import eval_row_in_train, leak_with_other_answer
 from exactune.checks.lengths import row_too_long
 from exactune.checks.near import near_conflict, near_duplicate, near_leak
 from exactune.checks.openended import open_ended
-from exactune.checks.preference import chosen_equals_rejected, chosen_longer
+from exactune.checks.preference import (
+    chosen_equals_rejected,
+    chosen_longer,
+    conflicting_preferences,
+    empty_rejected,
+)
 from exactune.checks.rows import (
     cut_last_line,
     duplicate_keys,
@@ -89,6 +94,8 @@ RULES: tuple[Rule[Dataset], ...] = (
     Rule("D601", "chosen-equals-rejected", Severity.WARNING, chosen_equals_rejected),
     Rule("D602", "chosen-longer", Severity.WARNING, chosen_longer),
     Rule("D603", "prompts-differ", Severity.ERROR, prompts_differ),
+    Rule("D604", "empty-rejected", Severity.WARNING, empty_rejected),
+    Rule("D605", "conflicting-preferences", Severity.WARNING, conflicting_preferences),
     Rule("D701", "open-ended", Severity.WARNING, open_ended),
     Rule("D702", "too-few-rows", Severity.WARNING, too_few_rows),
     Rule("D703", "few-rows-per-label", Severity.WARNING, few_rows_per_label),

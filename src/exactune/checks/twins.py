@@ -26,7 +26,7 @@ def exact_duplicate(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
 
     What it does:
         Finds training rows that ask the same as an earlier one (without case, blanks and punctuation) and have the
-        same answer.
+        same answer. Preference pairs with another rejected answer are no repetition.
 
     Why it matters:
         Repeated rows count several times in the loss, and make a small data set look larger than it is.
@@ -41,6 +41,9 @@ def exact_duplicate(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     train = dataset.splits.train
     first = earliest(dataset.keys["train"].pairs)
     later = np.flatnonzero(first != np.arange(len(first)))
+    later = later[
+        [_repeats(train[row], train[twin]) for row, twin in zip(later.tolist(), first[later].tolist(), strict=True)]
+    ]
     if len(later):
         shown = pairs_of(train, zip(later, first[later], strict=True))
         named = join(
@@ -58,6 +61,11 @@ def exact_duplicate(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
             related=unique(places_of(train, np.unique(first[later]))),
             evidence={"rows": len(later), "pairs": [pair(row, twin) for row, twin in shown]},
         )
+
+
+def _repeats(row: Example, twin: Example) -> bool:
+    """Whether a row that asks and answers the same says nothing new by what it rejects."""
+    return row.rejected is None or row.rejected == twin.rejected
 
 
 def conflicting_answers(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:

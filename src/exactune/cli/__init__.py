@@ -17,8 +17,10 @@ from exactune.cli.diagnose import diagnose
 from exactune.cli.env import env
 from exactune.cli.eval import eval_
 from exactune.cli.explain import explain
+from exactune.cli.export import export
 from exactune.cli.init import init
 from exactune.cli.lang import chosen, taken_out, translate_help
+from exactune.cli.mine import mine
 from exactune.cli.predict import predict
 from exactune.cli.report import report
 from exactune.cli.screen import fail
@@ -45,6 +47,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "predict": predict,
     "diagnose": diagnose,
     "report": report,
+    "mine": mine,
+    "export": export,
     "env": env,
 }
 for name, command in COMMANDS.items():

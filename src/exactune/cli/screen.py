@@ -17,9 +17,9 @@ from rich.text import Text
 from exactune import ranks
 from exactune.cli.findings import show_findings
 from exactune.evaluate.forgetting import in_words
-from exactune.evaluate.words import against_baseline, against_run
 from exactune.language import join, restored, said, translate
 from exactune.rules import Finding
+from exactune.verdicts import against_baseline, against_run
 
 __all__ = ["TrainingScreen", "fail", "out", "print_json", "show_comparison", "show_metrics"]
 

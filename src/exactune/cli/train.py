@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +29,7 @@ def train(
         bool, typer.Option("--resume-anyway", help="Go on though versions or the device have changed.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and plan only.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, plan and estimate only.")] = False,
     auto: Annotated[
         bool, typer.Option("--auto", help="Train again with what the diagnosis would change; keep what is better.")
     ] = False,
@@ -41,14 +41,7 @@ def train(
     if max_runs is not None and not auto:
         raise ConfigError(say("--max-runs is for --auto. Add --auto, or leave it out."))
     if dry_run:
-        from exactune.describe import describe
-        from exactune.plan import config_source, make_plan
-
-        ranks.join()
-        source = config_source(config, patch_files=patch, assignments=assignments)
-        lines = [*describe(make_plan(source, output=output))]
-        for line in lines if ranks.is_first() else ():
-            out.print(translate(line), markup=False)
+        show_plan(config, patch_files=patch, assignments=assignments, output=output)
         return
     if auto:
         train_auto(
@@ -57,16 +50,38 @@ def train(
         )  # fmt: skip
         return
     with held():
-        from exactune.pipeline import train as run_pipeline
+        from exactune.studies.training import train as run_training
 
     with TrainingScreen() as screen:
-        run = run_pipeline(
+        run = run_training(
             config, patch_files=patch, assignments=assignments, output=output, resume=resume,
             resume_anyway=resume_anyway, overwrite=overwrite,
             say=lambda line: out.print(translate(line), markup=False), display=screen,
         )  # fmt: skip
     if ranks.is_first():
         finish(run)
+
+
+def show_plan(config: Path, *, output: str | None, **layers: Any) -> None:
+    """What would be done, and what it would take."""
+    from exactune.describe import describe
+    from exactune.estimate import estimate
+    from exactune.plan import config_source, make_plan
+    from exactune.studies.training import first_of_two
+
+    def tell(lines: Iterable[str]) -> None:
+        for line in lines if ranks.is_first() else ():
+            out.print(translate(line), markup=False)
+
+    ranks.join()
+    source = config_source(config, **layers)
+    if source.resolved.config.training.method == "sft+dpo":
+        tell([say("step    1 of 3: sft; what it will get wrong is not known yet")])
+        source = first_of_two(source)
+    plan = make_plan(source, output=output)
+    # What is decided can be read while a few steps are tried.
+    tell(describe(plan))
+    tell(estimate(plan).lines())
 
 
 def train_auto(config: Path, **options: Any) -> None:
@@ -82,22 +97,16 @@ def train_auto(config: Path, **options: Any) -> None:
         folder = auto(config, say=tell, display=screen, **options)
     document = read_json(folder.file)
     show_loop(document)
-    run = folder.run(document["kept"])
-    metrics = read_json(run.metrics)
-    show_metrics(metrics)
-    for line in diagnosis_lines(run):
-        out.print(line, markup=False)
-    out.print(said("run     {run}\nreport  {report}", run=run.path, report=folder.report), markup=False)
-    apply_gates(metrics)
+    finish(folder.run(document["kept"]), folder.report)
 
 
-def finish(run: Run) -> None:
-    """Show the figures and where they are."""
+def finish(run: Run, report: Path | None = None) -> None:
+    """Show the figures and where they are; a report that is not the run's own is named instead of it."""
     document = read_json(run.metrics)
     show_metrics(document)
     for line in diagnosis_lines(run):
         out.print(line, markup=False)
-    out.print(said("run     {run}\nreport  {report}", run=run.path, report=run.report), markup=False)
+    out.print(said("run     {run}\nreport  {report}", run=run.path, report=report or run.report), markup=False)
     apply_gates(document)
 
 

@@ -12,7 +12,7 @@ from exactune.errors import DataError
 from exactune.language import say
 from exactune.types import Example
 
-__all__ = ["answers_recur", "hold_out", "stratified_slice"]
+__all__ = ["answers_recur", "deal", "hold_out", "stratified_slice"]
 
 
 def answers_recur(examples: Sequence[Example]) -> bool:
@@ -115,3 +115,59 @@ def stratified_slice(examples: Sequence[Example], n: int, seed: int) -> tuple[Ex
     for stratum, quota in zip(strata, _quotas([len(stratum) for stratum in strata], n, chance), strict=True):
         kept.update(index for group in chance.sample(stratum, quota) for index in group)
     return tuple(example for index, example in enumerate(examples) if index in kept)
+
+
+def deal(examples: Sequence[Example], folds: int, seed: int) -> list[list[int]]:
+    """Share the training rows out into folds, each to be held out in its turn.
+
+    Rows with the same normalised input are in one fold, and so is a row with the chats that begin with it: every turn
+    of a chat is trained. Where answers recur, those of each are spread over the folds.
+
+    Args:
+        examples: The rows.
+        folds: How many; at least 2.
+        seed: Same seed, same folds, on any machine.
+
+    Returns:
+        The numbers of each fold's rows, rising.
+
+    Raises:
+        DataError: There are fewer different inputs than folds.
+    """
+    groups = _chained(examples)
+    if len(groups) < folds:
+        raise DataError(
+            say(
+                "{training_rows} with {different_inputs} cannot be dealt into {folds} folds. Take fewer folds, or add "
+                "rows.",
+                training_rows=count(len(examples), "training row"),
+                different_inputs=count(len(groups), "different input"),
+                folds=folds,
+            )
+        )
+    chance = random.Random(seed)
+    dealt: list[list[int]] = [[] for _ in range(folds)]
+    for stratum in _strata(examples, groups):
+        own = [0] * folds
+        # The largest first: small ones fill up what these leave uneven.
+        for group in sorted(chance.sample(stratum, len(stratum)), key=len, reverse=True):
+            fold = min(range(folds), key=lambda fold: (own[fold], len(dealt[fold])))
+            dealt[fold] += group
+            own[fold] += len(group)
+    return [sorted(numbers) for numbers in dealt]
+
+
+def _chained(examples: Sequence[Example]) -> list[list[int]]:
+    """Numbers of the rows that cannot be told apart by folds, in the order of first appearance."""
+    asked = [normalise(example.input) for example in examples]
+    group = {text: {text} for text in asked}
+    for example, text in zip(examples, asked, strict=True):
+        for turn in expand(example)[:-1]:
+            other = group.get(normalise(turn.input), group[text])
+            if other is not group[text]:
+                joined = group[text] | other
+                group.update(dict.fromkeys(joined, joined))
+    numbers: dict[int, list[int]] = {}
+    for index, text in enumerate(asked):
+        numbers.setdefault(id(group[text]), []).append(index)
+    return list(numbers.values())

@@ -12,17 +12,9 @@ from dataclasses import replace
 from exactune.diagnose.answers import invented_spans, malformed, no_stop, outside_labels, swallowed, thinking
 from exactune.diagnose.knowledge import brought, explained_by, place
 from exactune.diagnose.learning import diverged, hardly_moved, oscillating, overfit, still_improving, underfit
+from exactune.diagnose.rows import label_noise, too_good, unlike_train
 from exactune.diagnose.symptoms import Symptoms, read_symptoms
-from exactune.diagnose.worth import (
-    below_expected,
-    confidence_off,
-    forgetting,
-    label_noise,
-    no_better,
-    too_few_scored,
-    too_good,
-    unlike_train,
-)
+from exactune.diagnose.worth import below_expected, confidence_off, forgetting, no_better, too_few_scored
 from exactune.language import say, stored
 from exactune.rules import Finding, Rule, Severity, run_rules
 from exactune.rundir import Run, write_json

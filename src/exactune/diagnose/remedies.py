@@ -21,8 +21,10 @@ def patch_for(code: str, seen: Symptoms) -> dict[str, Any] | None:
         code: Of the finding.
         seen: What the run used, and what the guide's tables would have given it.
     """
-    values = dict(change for operation in remedy(code) for change in _changes(operation, seen))
-    return values or None
+    stages: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    for operation in remedy(code):
+        stages[operation.get("beyond", False)].update(_changes(operation, seen))
+    return stages[0] or stages[1] or None
 
 
 def _changes(operation: Mapping[str, Any], seen: Symptoms) -> Iterator[tuple[str, Any]]:
@@ -31,8 +33,13 @@ def _changes(operation: Mapping[str, Any], seen: Symptoms) -> Iterator[tuple[str
     if used is None and key.startswith("lora."):
         # Every weight was trained, so there is no adapter to change.
         return
-    value = _epochs(operation, used, seen) if isinstance(used, Epochs) else _value(operation, used, seen)
-    if value == used:
+    if isinstance(used, Epochs):
+        value = _epochs(operation, used, seen)
+        same = to_epochs(value) == used
+    else:
+        value = _value(operation, used, seen)
+        same = value == used
+    if same:
         return
     yield key, value
     if key == "lora.r":
@@ -55,12 +62,11 @@ def _value(operation: Mapping[str, Any], used: Any, seen: Symptoms) -> Any:
     if "at_most" in operation:
         return min(used, operation["at_most"])
     given = seen.recipe.get(operation["key"], used)
-    wanted = operation["recipe"]
+    wanted = operation.get("recipe")
     if wanted == "same" or (wanted == "up" and used < given) or (wanted == "down" and used > given):
         return given
-    if wanted == "same":
-        return used
-    other = _short(used * operation["else"])
+    times = operation.get("else", operation.get("times", 1))
+    other = used if times == 1 else _short(used * times)
     return max(used, min(other, operation["most"])) if "most" in operation else other
 
 
@@ -76,6 +82,10 @@ def _epochs(operation: Mapping[str, Any], used: Epochs, seen: Symptoms) -> Any:
             return falling if falling > given.maximum else str(given)
         most = max(operation["fewer"], falling)
         return most if most < used.maximum else used
+    if "recipe" in operation:
+        # Within the recipe's range is as the recipe has it.
+        given = to_epochs(seen.recipe.get(operation["key"], used))
+        return str(given) if given.minimum > used.maximum else used
     return _short(max(operation["at_least"], used.maximum * operation.get("times", 1)))
 
 

@@ -60,7 +60,7 @@ class _Labelled:
 
 
 def find_doubts(
-    task: Task, train: Sequence[Example], answers: Mapping[str, Answer], seed: int
+    task: Task, train: Sequence[Example], answers: Mapping[str, Answer], seed: int, *, most: int = MOST_EXAMPLES
 ) -> dict[str, Any] | None:
     """Likely wrong labels among training rows.
 
@@ -78,6 +78,7 @@ def find_doubts(
         train: The training rows.
         answers: What the fine-tuned model says to some of them, by id.
         seed: Of sample and folds.
+        most: At most so many are named.
 
     Returns:
         ``{"rows", "share", "low", "high", "examples": [{"id", "gold", "suggested", "confidence"}]}``, an example with
@@ -90,7 +91,7 @@ def find_doubts(
     probabilities = held_out([row.input for row in labelled.rows], labelled.classes, seed, max_iter=STEPS)
     figure = _share(probabilities, labelled.classes)
     doubted = _doubted(probabilities, labelled.classes)
-    named = doubted[: min(MOST_EXAMPLES, round(figure["value"] * len(labelled.rows)))]
+    named = doubted[: min(most, round(figure["value"] * len(labelled.rows)))]
     same = [_agreed(labelled, probabilities, row, answers) for row in doubted]
     known = [one for one in same if one is not None]
     return {

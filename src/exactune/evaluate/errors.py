@@ -13,7 +13,7 @@ from exactune.tasks import Parsed, Score, Task
 from exactune.tasks.jsontext import READABLE, leaves
 from exactune.types import Example, JsonValue, Status
 
-__all__ = ["Errors"]
+__all__ = ["Errors", "swapped", "things_of"]
 
 NO_LABEL = "(none)"
 """Stands for an answer that is none of the labels, as in the confusion matrix."""
@@ -88,7 +88,7 @@ class Errors:
         if isinstance(gold.value, str) and self._task.type == "classification":
             self._label(example.id, gold.value, predicted, score)
         elif self._task.type != "text":
-            self._items(example.id, _counted(self._task.type, gold), _counted(self._task.type, predicted), score)
+            self._items(example.id, things_of(self._task.type, gold), things_of(self._task.type, predicted), score)
 
     def _label(self, row: str, gold: str, predicted: Parsed, score: Score) -> None:
         self._gold.add(("", gold))
@@ -106,7 +106,7 @@ class Errors:
         for tally, items in ((self._missed, missed), (self._invented, invented)):
             for item, times in items.items():
                 tally.add(item, row, times)
-        for one, other in _swapped(missed, invented, by=0 if self._task.type == "json" else 1):
+        for one, other in swapped(missed, invented, by=0 if self._task.type == "json" else 1):
             self._confused.add((*self._name(one), self._name(other)[1]), row)
 
     def _name(self, item: Item) -> tuple[str, str]:
@@ -144,7 +144,7 @@ def _listed(tally: _Tally) -> list[dict[str, Any]]:
     ]
 
 
-def _swapped(missed: Counter[Item], invented: Counter[Item], by: int) -> Iterator[tuple[Item, Item]]:
+def swapped(missed: Counter[Item], invented: Counter[Item], by: int) -> Iterator[tuple[Item, Item]]:
     """What was missed beside what was given in its place: the one missed and the one invented thing that share a part.
 
     Args:
@@ -159,7 +159,7 @@ def _swapped(missed: Counter[Item], invented: Counter[Item], by: int) -> Iterato
     yield from ((one[0], other[0]) for one, other in places.values() if len(one) == len(other) == 1)
 
 
-def _counted(kind: str, answer: Parsed) -> Counter[Item]:
+def things_of(kind: str, answer: Parsed) -> Counter[Item]:
     """The things of an answer as the task counts them; an answer that cannot be read has none."""
     if kind == "json":
         found = leaves(answer.value) if answer.status in READABLE else ()

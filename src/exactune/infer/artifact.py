@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
+from transformers import PreTrainedModel
 
 from exactune.bases import Base, find_base
 from exactune.errors import ModelError, RunError
@@ -20,13 +21,14 @@ from exactune.infer.answers import Answer
 from exactune.infer.calibration import Calibration
 from exactune.infer.model import load_base, weights_digest
 from exactune.language import say
+from exactune.render.batch import dtype_of
 from exactune.render.parity import golden, verify
 from exactune.render.template import Template
 from exactune.rundir import read_json, write_json
 from exactune.tasks import Task, task_from_config
 from exactune.types import Example, Message, input_of
 
-__all__ = ["CARD", "Artifact", "load_artifact", "save_artifact"]
+__all__ = ["CARD", "Artifact", "base_of", "load_artifact", "read_card", "save_artifact", "with_adapter"]
 
 CARD = "exactune.json"
 FORMAT = 1
@@ -130,6 +132,9 @@ def save_artifact(
     columns: Mapping[str, str],
     max_new_tokens: int,
     constraint: Mapping[str, Any] | None,
+    method: str = "sft",
+    parents: Sequence[Mapping[str, Any]] = (),
+    quantization: str = "none",
 ) -> None:
     """Write an adapter or a model with everything it needs to answer the same elsewhere; safetensors and JSON only.
 
@@ -145,6 +150,9 @@ def save_artifact(
         columns: ``data.columns``, for inputs to come.
         max_new_tokens: Where a generation is cut and called ``no_stop``.
         constraint: What its answers are held to.
+        method: ``training.method``.
+        parents: What it was trained from, the nearest first: ``{"path", "method", "sha256"}`` each.
+        quantization: Of the base, beside which an adapter was trained.
     """
     model.save_pretrained(folder, safe_serialization=True)
     template.tokenizer.save_pretrained(folder)
@@ -153,7 +161,10 @@ def save_artifact(
         "format": FORMAT,
         "base": {"name": base.name, **digest},
         "adapter": isinstance(model, PeftModel),
-        "method": "sft",
+        "method": method,
+        "parents": [*parents],
+        "quantization": quantization,
+        "dtype": str(dtype_of(model)).removeprefix("torch."),
         "task": task.config(),
         "template": template.describe(),
         "system": system,
@@ -179,13 +190,12 @@ def _common_frame(examples: Sequence[Example]) -> tuple[str, str]:
     return (systems.pop() if len(systems) == 1 else ""), head
 
 
-def load_artifact(folder: Path) -> Artifact:
-    """An artifact, strictly: same base weights, no missing or unexpected tensors, same token ids.
+def read_card(folder: Path) -> dict[str, Any]:
+    """The content of an artifact's ``exactune.json``.
 
     Raises:
         RunError: There is no artifact.
-        ModelError: Its base is missing or has other weights.
-        TemplateError: The tokenizer gives other ids than in training.
+        ModelError: It is of another format.
     """
     if not (folder / CARD).is_file():
         raise RunError(
@@ -195,7 +205,7 @@ def load_artifact(folder: Path) -> Artifact:
                 card=CARD,
             )
         )
-    card = read_json(folder / CARD)
+    card: dict[str, Any] = read_json(folder / CARD)
     if card["format"] != FORMAT:
         raise ModelError(
             say(
@@ -205,22 +215,51 @@ def load_artifact(folder: Path) -> Artifact:
                 ours=FORMAT,
             )
         )
+    return card
+
+
+def load_artifact(folder: Path) -> Artifact:
+    """An artifact, strictly: same base weights, no missing or unexpected tensors, same token ids.
+
+    Raises:
+        RunError: There is no artifact.
+        ModelError: Its base is missing or has other weights.
+        TemplateError: The tokenizer gives other ids than in training.
+    """
+    card = read_card(folder)
     if card["adapter"]:
-        base = _base_of(folder, card)
-        model, base_template = load_base(base)
-        _same_weights(folder, card, base)
-        loaded = PeftModel.from_pretrained(model, folder)
-        _same_tensors(folder, loaded)
+        base = base_of(folder, card)
+        model, base_template = load_base(base, quantization=card.get("quantization", "none"))
+        loaded = with_adapter(model, folder, card, base)
     else:
         base = Base(str(folder), str(folder))
-        loaded, base_template = load_base(base, full=True)
+        loaded, base_template = load_base(base, full="export" not in card)
     template = Template.load(Base(str(folder), str(folder)), base_template.stop_ids)
     verify(template, card["golden"])
     answering = Answering.of(task_from_config(card["task"]), template, card.get("constraint"), card["max_new_tokens"])
     return Artifact(loaded.eval(), template, answering, card)
 
 
-def _base_of(folder: Path, card: Mapping[str, Any]) -> Base:
+def with_adapter(
+    model: PreTrainedModel, folder: Path, card: Mapping[str, Any], base: Base, *, trainable: bool = False
+) -> PeftModel:
+    """A base model with the adapter of an artifact folder.
+
+    Raises:
+        ModelError: The adapter was trained over other weights, or has other tensors than it should.
+    """
+    _same_weights(folder, card, base)
+    loaded = PeftModel.from_pretrained(model, folder, is_trainable=trainable)
+    _same_tensors(folder, loaded)
+    return loaded
+
+
+def base_of(folder: Path, card: Mapping[str, Any]) -> Base:
+    """The base that an adapter was trained over.
+
+    Raises:
+        ModelError: It is missing.
+    """
     try:
         return find_base(card["base"]["name"], card["base"].get("revision"))
     except ModelError as error:

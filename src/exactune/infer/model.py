@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 
 from exactune.bases import Base
 from exactune.errors import ModelError
+from exactune.infer.quantize import four_bits, refuse_missing_extra, steady
 from exactune.language import say
 from exactune.render.hub import hub_options
 from exactune.render.template import Template, model_not_loaded
@@ -29,6 +30,7 @@ __all__ = [
     "load_base",
     "pin",
     "weights_digest",
+    "weights_sha256",
 ]
 
 
@@ -51,17 +53,20 @@ def describe_device(device: torch.device) -> str:
     return f"{device.type} ({torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
 
 
-def load_base(base: Base, *, full: bool = False) -> tuple[PreTrainedModel, Template]:
+def load_base(base: Base, *, full: bool = False, quantization: str = "none") -> tuple[PreTrainedModel, Template]:
     """A base model on the default device, in evaluation mode, and its template.
 
     Args:
         base: Where it is.
         full: Whether its own weights are (or were) trained. They are then float32: in bfloat16 most updates of a
             fine-tuning learning rate round to nothing.
+        quantization: ``4bit`` for weights in NF4.
 
     Raises:
+        MissingExtra: What quantizes is not installed.
         ModelError: There is no such model, it is broken, or its weights do not fit its config.
     """
+    refuse_missing_extra(quantization)
     device = default_device()
     dtype = torch.float32 if full else default_dtype(device)
     try:
@@ -70,10 +75,12 @@ def load_base(base: Base, *, full: bool = False) -> tuple[PreTrainedModel, Templ
             dtype=dtype,
             output_loading_info=True,
             use_safetensors=True,
+            **(four_bits(dtype) if quantization == "4bit" else {}),
             **hub_options(base.location, base.revision),
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(model_not_loaded(base.label, error)) from error
+    steady(model)
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:5])
         raise ModelError(
@@ -140,7 +147,12 @@ def weights_digest(base: Base) -> dict[str, Any]:
     """What identifies a base's weights: sha256 of the files of a local folder, or the hub commit."""
     if base.folder is None:
         return {"revision": base.revision}
-    return {"sha256": {path.name: _sha256(path) for path in sorted(base.folder.glob("*.safetensors"))}}
+    return {"sha256": weights_sha256(base.folder)}
+
+
+def weights_sha256(folder: Path) -> dict[str, str]:
+    """File -> sha256 of the weights in a folder."""
+    return {path.name: _sha256(path) for path in sorted(folder.glob("*.safetensors"))}
 
 
 def _sha256(path: Path) -> str:

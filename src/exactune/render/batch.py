@@ -15,7 +15,9 @@ from exactune.render.attention import blocks_of, goes_by_blocks
 from exactune.render.packing import Tree
 from exactune.render.template import IGNORED
 
-__all__ = ["answer_nll", "collate", "pad_left", "pad_prompts", "tree_nll"]
+__all__ = [
+    "answer_logps", "answer_nll", "collate", "dtype_of", "pad_left", "pad_prompts", "tree_logps", "tree_nll",
+]  # fmt: skip
 
 
 def pad_left(rows: Sequence[Sequence[int]], padding: int = 0) -> torch.Tensor:
@@ -39,10 +41,20 @@ def collate(input_ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]])
 
 
 def answer_nll(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Summed negative log-likelihood of the labelled tokens of a left-padded batch (nats, scalar).
+    """Summed negative log-likelihood of the labelled tokens of a left-padded batch (nats, scalar)."""
+    return _batch_losses(model, batch).sum()
 
-    Logits are made from the first labelled position on only. With a prompt of 60 tokens and an answer of 8 that is
-    most of the output layer's work saved, and with a small model most of the step's.
+
+def answer_logps(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Log-likelihood of each row's labelled tokens (nats, float32 ``[batch]``)."""
+    return -_batch_losses(model, batch).sum(1)
+
+
+def _batch_losses(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Of each token from the first labelled position on, 0 where there is no label, ``[batch, time]``.
+
+    Logits are made there only. With a prompt of 60 tokens and an answer of 8 that is most of the output layer's work
+    saved, and with a small model most of the step's.
     """
     labels = batch["labels"]
     labelled = (labels != IGNORED).any(0).nonzero()
@@ -51,32 +63,43 @@ def answer_nll(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.
     inputs = {name: value[:, :-1] for name, value in batch.items() if name != "labels"}
     logits = model(**inputs, use_cache=False, logits_to_keep=kept).logits
     return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), labels[:, -kept:].flatten(), ignore_index=IGNORED, reduction="sum"
-    )
+        logits.flatten(0, 1).float(), labels[:, -kept:].flatten(), ignore_index=IGNORED, reduction="none"
+    ).view(-1, kept)
 
 
 def tree_nll(model: torch.nn.Module, tree: Tree) -> torch.Tensor:
-    """The same sum over the rows of a tree (nats, scalar), with logits at the positions that predict answers only."""
+    """Summed negative log-likelihood of the answers in a tree (nats, scalar)."""
+    return _tree_losses(model, tree) @ tree.weight
+
+
+def tree_logps(model: torch.nn.Module, tree: Tree) -> torch.Tensor:
+    """Log-likelihood of each row's answer, in the order in which they were packed (nats, float32 ``[rows]``)."""
+    losses = _tree_losses(model, tree)[tree.path]
+    return -losses.new_zeros(int(tree.row[-1]) + 1).index_add(0, tree.row, losses)
+
+
+def _tree_losses(model: torch.nn.Module, tree: Tree) -> torch.Tensor:
+    """Of each target, float32 ``[targets]``; logits are made at the positions that predict answers only."""
     attention: dict[str, Any] = {}
     if not tree.is_path and goes_by_blocks(model):
         # A mask of four dimensions is handed on as it is; nobody looks at this one.
         nothing = torch.zeros(1, 1, 1, 1, device=tree.end.device)
-        attention = {"attention_mask": nothing, "tree_blocks": blocks_of(tree, _dtype(model))}
+        attention = {"attention_mask": nothing, "tree_blocks": blocks_of(tree, dtype_of(model))}
     elif not tree.is_path:
         attention = {"attention_mask": additive(tree.mask(), model)}
     logits = model(
         input_ids=tree.input_ids[None], position_ids=tree.position_ids[None], use_cache=False,
         logits_to_keep=tree.source, **attention,
     ).logits[0]  # fmt: skip
-    losses = torch.nn.functional.cross_entropy(logits.float()[tree.predicted_from], tree.target, reduction="none")
-    return losses @ tree.weight
+    return torch.nn.functional.cross_entropy(logits.float()[tree.predicted_from], tree.target, reduction="none")
 
 
 def additive(mask: torch.Tensor, model: torch.nn.Module) -> torch.Tensor:
     """A bool mask as what is added to attention scores, which every kind of attention takes."""
-    dtype = _dtype(model)
+    dtype = dtype_of(model)
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)
 
 
-def _dtype(model: torch.nn.Module) -> torch.dtype:
+def dtype_of(model: torch.nn.Module) -> torch.dtype:
+    """In what a model computes; weights in fewer bits are no numbers by themselves."""
     return next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())

@@ -11,13 +11,14 @@ preference pairs (https://arxiv.org/abs/2410.20305).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import torch
 
-__all__ = ["CostModel", "Tree", "cut", "pack", "shared"]
+__all__ = ["CostModel", "Tree", "cut", "cut_groups", "pack", "shared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Tree:
         predicted_from: For each target its index into ``source``, int64 ``[targets]``.
         target: Tokens to predict, int64 ``[targets]``.
         weight: How many rows each target counts for, float32 ``[targets]``.
+        path: The targets that each row runs through, one row after another, int64 ``[answer tokens]``.
+        row: Which row that is, rising from 0, int64 ``[answer tokens]``.
     """
 
     input_ids: torch.Tensor
@@ -41,6 +44,8 @@ class Tree:
     predicted_from: torch.Tensor
     target: torch.Tensor
     weight: torch.Tensor
+    path: torch.Tensor
+    row: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -103,15 +108,28 @@ def cut(rows: Sequence[Sequence[int]], cost: CostModel) -> list[list[int]]:
     Returns:
         Lists of indices into ``rows``, each in the order of the ids.
     """
-    order = sorted(range(len(rows)), key=lambda index: list(rows[index]))
-    read = [rows[index][:-1] for index in order]
-    sizes = [len(row) for row in read]
-    joins = [0, *(shared(first, second) for first, second in pairwise(read))]
+    return cut_groups([[row] for row in rows], cost)
+
+
+def cut_groups(groups: Sequence[Sequence[Sequence[int]]], cost: CostModel) -> list[list[int]]:
+    """:func:`cut` for rows that have to stay together, as the two sides of a preference pair.
+
+    Args:
+        groups: The rows of each group, in the order of their ids.
+        cost: See :class:`CostModel`. A group larger than its budget is a tree of its own.
+
+    Returns:
+        Lists of indices into ``groups``, each in the order of the first rows' ids.
+    """
+    order = sorted(range(len(groups)), key=lambda index: [list(row) for row in groups[index]])
+    read = [[row[:-1] for row in groups[index]] for index in order]
+    sizes = [len(rows[0]) + sum(len(row) - shared(before, row) for before, row in pairwise(rows)) for rows in read]
+    joins = [0, *(shared(first[-1], second[0]) for first, second in pairwise(read))]
     best, begins = [0.0], [0]
     for stop in range(1, len(order) + 1):
         tokens, found, begin = 0, float("inf"), stop - 1
         for start in range(stop - 1, -1, -1):
-            # The tree from `start`: its first row whole, of each other one what the row before it lacks.
+            # The tree from `start`: its first group whole, of each other one what the row before it lacks.
             tokens += sizes[start] if start == stop - 1 else sizes[start] - joins[start + 1]
             if start < stop - 1 and tokens > cost.budget:
                 break
@@ -136,7 +154,7 @@ def pack(rows: Sequence[tuple[Sequence[int], int]]) -> Tree:
     ids: list[int] = []
     depths: list[int] = []
     ends: list[int] = []
-    counts: dict[tuple[int, int], int] = {}  # (position, token that follows) -> rows
+    answers: list[list[tuple[int, int]]] = []  # of each row: (position, token that follows)
     path: list[int] = []  # positions of the newest row's tokens
     before: Sequence[int] = ()
     for row, answer in rows:
@@ -150,13 +168,13 @@ def pack(rows: Sequence[tuple[Sequence[int], int]]) -> Tree:
             ids.append(row[depth])
             depths.append(depth)
             ends.append(0)
-        for depth in range(len(row) - answer, len(row)):
-            edge = path[depth - 1], row[depth]
-            counts[edge] = counts.get(edge, 0) + 1
+        answers.append([(path[depth - 1], row[depth]) for depth in range(len(row) - answer, len(row))])
         before = read
     for place in path:
         ends[place] = len(ids)
+    counts = Counter(edge for edges in answers for edge in edges)
     edges = sorted(counts)
+    place_of = {edge: number for number, edge in enumerate(edges)}
     sources = sorted({place for place, _ in edges})
     index = {place: number for number, place in enumerate(sources)}
     return Tree(
@@ -167,4 +185,6 @@ def pack(rows: Sequence[tuple[Sequence[int], int]]) -> Tree:
         predicted_from=torch.tensor([index[place] for place, _ in edges]),
         target=torch.tensor([token for _, token in edges]),
         weight=torch.tensor([float(counts[edge]) for edge in edges]),
+        path=torch.tensor([place_of[edge] for edges in answers for edge in edges]),
+        row=torch.tensor([number for number, edges in enumerate(answers) for _ in edges]),
     )

@@ -54,7 +54,7 @@ class RunFiles:
         """The objects of a JSONL file, up to the first line that a killed run left unfinished."""
         try:
             yield from (mapping(row) for row in read_jsonl(path))
-        except ValueError:
+        except (RunError, ValueError):
             self._note(path)
 
     def _note(self, path: Path) -> None:

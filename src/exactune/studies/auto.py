@@ -18,7 +18,6 @@ from exactune.config import Config
 from exactune.diagnose import diagnose as diagnose_run
 from exactune.errors import ConfigError, DataError, Interrupted, TrainingError
 from exactune.evaluate.against import compare_runs
-from exactune.evaluate.words import against_run
 from exactune.language import Text, join, say
 from exactune.layers import flow, parse_mapping, read_patch, resolve
 from exactune.pipeline import Say, finish, train_planned
@@ -32,6 +31,7 @@ from exactune.stop import StopNow, listening
 from exactune.studies.tries import Record, Try, TryFolder
 from exactune.train.fit import Display
 from exactune.types import Patch
+from exactune.verdicts import against_run
 
 __all__ = ["auto", "search"]
 
@@ -55,7 +55,7 @@ def auto(
 
     Args:
         config: A config file or object.
-        patch_files: As for :func:`~exactune.pipeline.train`.
+        patch_files: As for :func:`exactune.train`.
         assignments: The same.
         output: Folder of all runs instead of ``output_dir``.
         max_runs: At most so many runs, those that fail included.
@@ -93,6 +93,7 @@ def search(
         try:
             ranks.join()
             _refuse_several_processes()
+            _refuse_other_methods(source)
             source = _with_test_rows(source)
             folder = TryFolder(Path(output or source.resolved.config.output_dir))
             folder.ensure_free(resume=resume, overwrite=overwrite)
@@ -117,6 +118,18 @@ def _refuse_several_processes() -> None:
                 "--auto trains in one process, and this launch has {ranks}. Start it without torchrun; or train with "
                 "torchrun and apply by hand what `exactune diagnose` names.",
                 ranks=ranks.count(),
+            )
+        )
+
+
+def _refuse_other_methods(source: Source) -> None:
+    method = source.resolved.config.training.method
+    if method != "sft":
+        raise ConfigError(
+            say(
+                "--auto looks for the best supervised fine-tuning, and `training.method` is `{method}`. Run it with "
+                "`sft`, then go on from the run that is kept: `start_from`.",
+                method=method,
             )
         )
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel, set_seed
 
 from exactune.config import LoraSettings
 from exactune.errors import ConfigError
+from exactune.infer.quantize import size
 from exactune.language import say
 
-__all__ = ["make_trainable", "parameter_counts"]
+__all__ = ["make_trainable", "parameter_counts", "set_dropout"]
 
 
 def make_trainable(model: PreTrainedModel, lora: LoraSettings | None, seed: int) -> torch.nn.Module:
-    """The model with an adapter, or with every weight trainable.
+    """The model with a new adapter, or with every weight trainable.
 
     Seeds are set right before the adapter draws its random half, so equal seeds give equal adapters.
 
@@ -43,6 +45,17 @@ def make_trainable(model: PreTrainedModel, lora: LoraSettings | None, seed: int)
     return adapted
 
 
+def set_dropout(model: torch.nn.Module, dropout: float, seed: int) -> torch.nn.Module:
+    """An adapter that is trained further, with the dropout of this run; draws begin with its seed."""
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            module.lora_dropout.update(
+                {name: torch.nn.Dropout(dropout) if dropout else torch.nn.Identity() for name in module.lora_dropout}
+            )
+    set_seed(seed)
+    return model
+
+
 def _refuse_unknown_modules(model: torch.nn.Module, targets: list[str] | str) -> None:
     """PEFT is content if one name matches; every name must, or part of the adapter is silently absent."""
     if isinstance(targets, str):
@@ -62,8 +75,8 @@ def _refuse_unknown_modules(model: torch.nn.Module, targets: list[str] | str) ->
 
 def parameter_counts(model: torch.nn.Module) -> dict[str, int]:
     """All and trainable parameters."""
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    sizes = [(size(parameter), parameter.requires_grad) for parameter in model.parameters()]
     return {
-        "parameters": sum(size for size, _ in sizes),
-        "trainable_parameters": sum(size for size, trainable in sizes if trainable),
+        "parameters": sum(count for count, _ in sizes),
+        "trainable_parameters": sum(count for count, trainable in sizes if trainable),
     }

@@ -10,13 +10,15 @@ from exactune.config import TrainingConfig
 from exactune.errors import ConfigError
 from exactune.infer.attention import obstacle_to_sharing
 from exactune.infer.model import evaluating
+from exactune.infer.quantize import size
 from exactune.language import Text, say
 from exactune.render.attention import BY_BLOCKS, attend_by_blocks
+from exactune.render.batch import dtype_of
 from exactune.render.packing import CostModel
 from exactune.render.template import Encoded
 from exactune.train.steps import Cutter, padded, trees
 
-__all__ = ["choose_engine", "tree_cost"]
+__all__ = ["answers_cutter", "choose_engine", "tree_cost"]
 
 LEAST_BUDGET = 1024
 """Tokens."""
@@ -31,21 +33,30 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
 
 def choose_engine(
     model: torch.nn.Module, rows: Sequence[Encoded], training: TrainingConfig
-) -> tuple[Cutter, Text | None]:
-    """How a step's rows are cut into forward passes, and why not into trees if they are not.
+) -> tuple[CostModel | None, Text | None]:
+    """What trees cost, or ``None`` where rows are computed in padded batches, and why if nobody asked for them.
+
+    Args:
+        model: As it will be trained.
+        rows: Every row that is computed, both answers of a preference pair.
+        training: The resolved training block.
 
     Raises:
         ConfigError: ``training.engine`` is ``tree``, and trees would be wrong for this model.
     """
-    plain = padded(training.per_device_train_batch_size)
     if training.engine == "plain":
-        return plain, None
+        return None, None
     reason = next(_obstacles(model, rows), None)
     if reason is None:
-        return trees(tree_cost(model, rows, training)), None
+        return tree_cost(model, rows, training), None
     if training.engine == "tree":
         raise ConfigError(say("`training.engine: tree`: {reason}. Use `auto` or `plain`.", reason=reason))
-    return plain, say("engine  padded batches: {reason}", reason=reason)
+    return None, say("engine  padded batches: {reason}", reason=reason)
+
+
+def answers_cutter(cost: CostModel | None, training: TrainingConfig) -> Cutter:
+    """How a step's rows are cut into forward passes, for what :func:`choose_engine` chose."""
+    return padded(training.per_device_train_batch_size) if cost is None else trees(cost)
 
 
 def tree_cost(model: torch.nn.Module, rows: Sequence[Encoded], training: TrainingConfig) -> CostModel:
@@ -59,9 +70,9 @@ def tree_cost(model: torch.nn.Module, rows: Sequence[Encoded], training: Trainin
     layers, heads = config.num_hidden_layers, config.num_attention_heads
     head = getattr(config, "head_dim", None) or config.hidden_size // heads
     linear = sum(
-        module.weight.numel()
+        size(module.weight)
         for module in model.modules()
-        if isinstance(module, torch.nn.Linear) and module.weight.shape[0] != config.vocab_size
+        if isinstance(module, torch.nn.Linear) and module.out_features != config.vocab_size
     )
     # Multiplications for a token and for a pair: weights, and a score and a sum in every head.
     pair = 2 * layers * heads * head / max(linear, 1)
@@ -79,7 +90,7 @@ def _obstacles(model: torch.nn.Module, rows: Sequence[Encoded]) -> Iterator[Text
     attend_by_blocks(model)
     difference = _difference(model, rows)
     # Not `>`: a difference that is no number is an obstacle, too.
-    if not difference <= TOLERANCE.get(next(model.parameters()).dtype, TOLERANCE[torch.bfloat16]):
+    if not difference <= TOLERANCE.get(dtype_of(model), TOLERANCE[torch.bfloat16]):
         yield say(
             "this model's loss of two rows differs by {difference:.1%} when they share their prefix",
             difference=difference,

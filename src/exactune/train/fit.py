@@ -21,8 +21,9 @@ from exactune.rundir import Run
 from exactune.stop import StopRequest
 from exactune.train.checkpoints import remembered
 from exactune.train.judge import Best, Judge, TrainingOver
-from exactune.train.methods import sft_trainer
+from exactune.train.methods import answer_trainer
 from exactune.train.movement import Movement
+from exactune.train.pace import Pace
 from exactune.train.steps import Cutter
 from exactune.train.watch import Watch
 
@@ -56,6 +57,8 @@ class Job:
         display: See :class:`Display`.
         stop: Set when the run was asked to stop.
         cutter: Makes forward passes of a step's rows.
+        pace: Told of every step.
+        compares_with_start: Whether the model is judged before the first step, too: what it is then has to be beaten.
     """
 
     run: Run
@@ -70,6 +73,8 @@ class Job:
     display: Display
     stop: StopRequest
     cutter: Cutter
+    pace: Pace
+    compares_with_start: bool = False
 
 
 def fit(job: Job, checkpoint: Path | None = None) -> Best:
@@ -98,6 +103,7 @@ def fit(job: Job, checkpoint: Path | None = None) -> Best:
         job.stop,
         job.display.evaluated,
         Movement(job.model).figures,
+        compares_with_start=job.compares_with_start,
     )
     part = job.training.per_device_train_batch_size * job.training.gradient_accumulation_steps
     watch = Watch(
@@ -105,8 +111,8 @@ def fit(job: Job, checkpoint: Path | None = None) -> Best:
         rows_per_step=part * ranks.count(), logging_steps=job.training.logging_steps,
         save_steps=job.training.save_steps, memory=memory["watch"],
     )  # fmt: skip
-    trainer = sft_trainer(
-        job.model, job.tokenizer, job.rows, job.training, job.run.checkpoints, [watch, judge], job.cutter
+    trainer = answer_trainer(
+        job.model, job.tokenizer, job.rows, job.training, job.run.checkpoints, [watch, judge, job.pace], job.cutter
     )
     trainer.see = watch.see
     trainer.memory = lambda: _memory(job.run, watch)

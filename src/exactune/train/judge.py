@@ -19,6 +19,7 @@ from exactune.language import say
 from exactune.rundir import append_jsonl, read_jsonl
 from exactune.stop import StopEvaluation, StopRequest
 from exactune.tasks import better
+from exactune.train.collapse import collapsed
 
 __all__ = ["Best", "Judge", "TrainingOver"]
 
@@ -60,6 +61,8 @@ class Judge(TrainerCallback):
         stop: Set when the run was asked to stop.
         show: Told of every evaluation: epoch, metrics, whether it is the best.
         movement: Model -> how far training has taken its weights, for the line.
+        compares_with_start: Judge the model before the first step, too: what it is then has to be beaten, and training
+            ends where it gets worse while the pairs get better (:func:`~exactune.train.collapse.collapsed`).
     """
 
     def __init__(
@@ -72,10 +75,12 @@ class Judge(TrainerCallback):
         stop: StopRequest,
         show: Callable[[float, Mapping[str, float], bool], None],
         movement: Callable[[torch.nn.Module], Mapping[str, float]],
+        *,
+        compares_with_start: bool = False,
     ) -> None:
         self.training, self.metric = training, metric
         self.evaluate, self.keep, self.stop, self.show, self.movement = evaluate, keep, stop, show, movement
-        self.metrics_file = metrics_file
+        self.metrics_file, self.compares_with_start = metrics_file, compares_with_start
         self.best: Best | None = None
         self.unpublished = False
         self.stale = 0
@@ -100,12 +105,17 @@ class Judge(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """On resume: make up for an evaluation that was interrupted, and do not train on what was over.
+        """At the start, judge what has to be beaten; on resume, make up for an evaluation that was interrupted, and do
+        not train on what was over.
 
         Raises:
             TrainingOver: The steps are done, or early stopping had decided.
         """
         if not state.global_step:
+            if self.compares_with_start:
+                self._judge(state, control, kwargs["model"])
+                # At once: by the next checkpoint the weights are others. Before it a killed run begins here again.
+                self._publish(kwargs["model"])
             return
         steps_done = state.global_step >= state.max_steps
         # Within an epoch there is nothing to judge, and so nothing to decide.
@@ -174,4 +184,7 @@ class Judge(TrainerCallback):
     def _decide(self, state: TrainerState, control: TrainerControl) -> None:
         past_minimum = float(state.epoch or 0) >= self.training.num_epochs.minimum - 1e-6
         if past_minimum and self.stale >= self.training.early_stopping_patience:
+            control.should_training_stop = True
+        # Whatever the minimum: every further step would make it worse.
+        if self.compares_with_start and ranks.from_first(lambda: collapsed(read_jsonl(self.metrics_file), self.metric)):
             control.should_training_stop = True

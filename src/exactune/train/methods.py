@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ from exactune.errors import ConfigError, MissingExtra
 from exactune.language import say
 from exactune.render.template import Encoded
 from exactune.train.checkpoints import Checkpoints
-from exactune.train.steps import Cutter, StepLoader, StepSampler
+from exactune.train.steps import Cutter, Figures, StepLoader, StepSampler
 
-__all__ = ["AnswerTrainer", "refuse_unknown_trackers", "sft_trainer"]
+__all__ = ["AnswerTrainer", "answer_trainer", "refuse_unknown_trackers"]
 
 
 class AnswerTrainer(Checkpoints, SFTTrainer):
@@ -35,16 +35,19 @@ class AnswerTrainer(Checkpoints, SFTTrainer):
     Attributes:
         rows: Training rows as ids.
         cutter: Makes forward passes of a step's rows.
-        see: Told of every forward pass: positions of its rows in the data set (int64 ``[rows]``) and its loss.
+        see: Told of every forward pass: positions of its rows in the data set (int64 ``[rows]``), its loss, and what is
+            logged beside it.
+        order: The rows of each step; None draws them.
     """
 
     rows: Sequence[Encoded]
     cutter: Cutter
-    see: Callable[[torch.Tensor, torch.Tensor], None] = staticmethod(lambda rows, loss: None)
+    order: StepSampler | None = None
+    see: Callable[[torch.Tensor, torch.Tensor, Figures], None] = staticmethod(lambda rows, loss, figures: None)
 
     def get_train_dataloader(self) -> StepLoader:
         """A batch for each optimizer step, of this rank's rows."""
-        sampler = StepSampler(
+        sampler = self.order or StepSampler(
             len(self.rows), self.args.train_batch_size * self.args.world_size, self.args.data_seed,
             self.args.process_index, self.args.world_size,
         )  # fmt: skip
@@ -57,15 +60,14 @@ class AnswerTrainer(Checkpoints, SFTTrainer):
 
     def _collate(self, positions: Sequence[int]) -> dict[str, Any]:
         rows = [(position, self.rows[position]) for position in positions]
-        flat = {
-            name: torch.tensor([id for _, row in rows for id in getattr(row, name)], dtype=torch.long)
-            for name in ("input_ids", "labels")
-        }
-        # By these the trainer counts tokens.
-        return {**flat, "passes": self.cutter(rows)}
+        passes = self.cutter(rows)
+        # By these the trainer counts: tokens, and over how many items the loss is averaged (not the first label).
+        ids = torch.tensor([id for _, row in rows for id in row.input_ids], dtype=torch.long)
+        items = torch.zeros(1 + sum(part.items for part in passes), dtype=torch.long)
+        return {"input_ids": ids, "labels": items, "passes": passes}
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Mean loss per answer token of the step over all ranks, and its gradient."""
+        """Mean loss per item (answer token or pair) of the step over all ranks, and its gradient."""
         model.train()
         total = torch.zeros((), device=self.args.device)
         # A rank without rows still takes part in the sum of gradients, with zeros.
@@ -74,12 +76,12 @@ class AnswerTrainer(Checkpoints, SFTTrainer):
             is_last = place == len(passes)
             with contextlib.nullcontext() if is_last else self.accelerator.no_sync(model):
                 with self.compute_loss_context_manager():
-                    nll = part.nll(model, self.args.device)
+                    summed, figures = part.loss(model, self.args.device)
                 # The count is over all ranks, and their gradients are averaged afterwards.
-                loss = nll / num_items_in_batch * self.accelerator.num_processes * share
+                loss = summed / num_items_in_batch * self.accelerator.num_processes * share
                 self.accelerator.backward(loss)
             if share:
-                self.see(part.rows, loss)
+                self.see(part.rows, loss, figures)
             total += loss.detach()
         return total
 
@@ -103,7 +105,7 @@ def refuse_unknown_trackers(names: Sequence[str]) -> None:
             )
 
 
-def sft_trainer(
+def answer_trainer(
     model: torch.nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[Encoded],
@@ -112,12 +114,14 @@ def sft_trainer(
     callbacks: Sequence[TrainerCallback],
     cutter: Cutter,
 ) -> AnswerTrainer:
-    """Supervised fine-tuning on ready-made ids: TRL neither tokenizes, nor cuts, nor masks anything.
+    """Training on ready-made ids: TRL neither tokenizes, nor cuts, nor masks anything.
+
+    What is learned of them is in the passes: supervised fine-tuning and preference methods differ in nothing else.
 
     Args:
         model: Adapter model or base model in training precision.
         tokenizer: Only its padding id is used; padded positions are masked by length.
-        rows: Prompt and answer ids; loss at the answers.
+        rows: Prompt and answer ids.
         training: The resolved training block.
         output_dir: Where checkpoints go.
         callbacks: Added to the trainer; its own printers are removed.
@@ -128,14 +132,15 @@ def sft_trainer(
     if arguments.n_gpu > 1:
         # Else the trainer would spread each batch over all GPUs it sees, and multiply its rows by their number.
         arguments._n_gpu = 1
-    trainer = AnswerTrainer(
-        model=model,
-        args=arguments,
-        # It looks at the first row to see that nothing is to be tokenized; the loader has them all.
-        train_dataset=Dataset.from_list([first]),
-        processing_class=tokenizer,
-        callbacks=list(callbacks),
-    )
+    with kept_as_it_is(model):
+        trainer = AnswerTrainer(
+            model=model,
+            args=arguments,
+            # It looks at the first row to see that nothing is to be tokenized; the loader has them all.
+            train_dataset=Dataset.from_list([first]),
+            processing_class=tokenizer,
+            callbacks=list(callbacks),
+        )
     trainer.rows, trainer.cutter = rows, cutter
     if not ranks.is_first():
         # The trainer has set the same seed everywhere, but each rank draws its own dropout.
@@ -143,6 +148,19 @@ def sft_trainer(
     for printer in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printer)
     return trainer
+
+
+@contextlib.contextmanager
+def kept_as_it_is(model: torch.nn.Module) -> Iterator[None]:
+    """What is trained, for the block in which a trainer is made.
+
+    TRL takes adapters beside a quantized base to bfloat16, in which most updates of a fine-tuning learning rate round
+    to nothing.
+    """
+    before = [(tensor, tensor.data) for tensor in model.parameters() if tensor.requires_grad]
+    yield
+    for tensor, data in before:
+        tensor.data = data
 
 
 def _arguments(training: TrainingConfig, rows: int, output_dir: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from peft.tuners.lora import LoraLayer
+from peft.utils.integrations import dequantize_module_weight
 
 __all__ = ["Movement", "trained"]
 
@@ -23,7 +24,7 @@ class Movement:
     to zero after an epoch it means that updates are lost, as those too small for a bfloat16 weight are.
 
     ``moved`` is the length of the change to that of the weights it is made to, ``|dW| / |W|`` (Frobenius): of LoRA,
-    ``|scale B A|`` over the adapted layers; else over the same samples of each tensor.
+    ``|scale (B A - B0 A0)|`` over the adapted layers; else over the same samples of each tensor.
 
     Args:
         model: As it is before the first step.
@@ -33,7 +34,12 @@ class Movement:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.start = {name: self._sample(tensor).clone() for name, tensor in trained(model)}
-        adapted = [_square(layer.get_base_layer().weight) for layer in _adapted(model)]
+        # Of an adapter that is trained further; one that starts has a product of nothing.
+        self.factors = [
+            {name: (down.clone(), up.clone()) for name, (down, up) in _factors(layer).items()}
+            for layer in _adapted(model)
+        ]
+        adapted = [_square(dequantize_module_weight(layer.get_base_layer())) for layer in _adapted(model)]
         self.before = _root(adapted or self._squares(model, self.start))
 
     def _sample(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -53,7 +59,7 @@ class Movement:
         return changed / total
 
     def _moved(self, model: torch.nn.Module) -> float:
-        squares = [_product_square(layer) for layer in _adapted(model)]
+        squares = [_product_square(layer, start) for layer, start in zip(_adapted(model), self.factors, strict=True)]
         if not squares:
             samples = {name: self._sample(tensor) for name, tensor in trained(model)}
             squares = self._squares(model, {name: now - self.start[name] for name, now in samples.items()})
@@ -79,10 +85,19 @@ def _square(tensor: torch.Tensor) -> float:
     return float(torch.linalg.vector_norm(tensor.detach(), dtype=torch.float32)) ** 2
 
 
-def _product_square(layer: LoraLayer) -> float:
-    """``|scale B A|^2`` as ``tr((B^T B)(A A^T))``: products of ``r`` by ``r``, never one as large as the weight."""
+def _factors(layer: LoraLayer) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Adapter -> ``A`` ``[r, in]`` and ``B`` ``[out, r]``, float32."""
+    return {
+        name: (down.weight.detach().float(), layer.lora_B[name].weight.detach().float())
+        for name, down in layer.lora_A.items()
+    }
+
+
+def _product_square(layer: LoraLayer, start: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> float:
+    """``|scale (B A - B0 A0)|^2`` as ``tr((B^T B)(A A^T))`` of the stacked factors: products of ``2 r`` by ``2 r``,
+    never one as large as the weight."""
     square = 0.0
-    for name, down in layer.lora_A.items():
-        first, second = down.weight.detach().float(), layer.lora_B[name].weight.detach().float()
+    for name, (down, up) in _factors(layer).items():
+        first, second = torch.cat([down, start[name][0]]), torch.cat([up, -start[name][1]], 1)
         square += layer.scaling[name] ** 2 * float(((second.T @ second) * (first @ first.T)).sum())
     return square

@@ -1,13 +1,15 @@
 """Steps: which rows an optimizer step sees, and the forward passes that they are computed in.
 
 A batch of the data loader is all that one rank computes for one optimizer step. How it is cut into forward passes
-changes the time and the memory of a step, and nothing else: the loss is the sum over answer tokens, divided once.
+changes the time and the memory of a step, and nothing else: the loss is a sum over what the passes hold (answer tokens,
+or preference pairs), divided once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -16,20 +18,48 @@ from exactune.render.batch import answer_nll, collate, tree_nll
 from exactune.render.packing import CostModel, Tree, cut, pack
 from exactune.render.template import Encoded
 
-__all__ = ["Cutter", "Pass", "StepLoader", "StepSampler", "padded", "trees"]
+__all__ = ["Answers", "Cutter", "Figures", "Pass", "StepLoader", "StepSampler", "padded", "rows_by", "trees"]
+
+Figures = Mapping[str, torch.Tensor]
+"""What is logged beside the loss: a name and a value for each row that has one, float32 ``[rows]``."""
+
+
+class Pass(Protocol):
+    """What one forward pass computes."""
+
+    @property
+    def rows(self) -> torch.Tensor:
+        """Positions of its rows in the data set, int64 ``[rows]``."""
+
+    @property
+    def items(self) -> int:
+        """Over how many the loss is averaged."""
+
+    @property
+    def inputs(self) -> Tree | dict[str, torch.Tensor]:
+        """A tree, or a padded batch with its labels."""
+
+    def loss(self, model: torch.nn.Module, device: torch.device) -> tuple[torch.Tensor, Figures]:
+        """Summed loss (scalar), and what is logged beside it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """What one forward pass computes.
+class Answers:
+    """A pass over answers that are learned token by token.
 
     Attributes:
         rows: Positions of its rows in the data set, int64 ``[rows]``.
+        items: Answer tokens.
         inputs: A tree, or a padded batch with its labels.
     """
 
     rows: torch.Tensor
+    items: int
     inputs: Tree | dict[str, torch.Tensor]
+
+    def loss(self, model: torch.nn.Module, device: torch.device) -> tuple[torch.Tensor, Figures]:
+        """:meth:`nll`, and nothing beside it."""
+        return self.nll(model, device), {}
 
     def nll(self, model: torch.nn.Module, device: torch.device) -> torch.Tensor:
         """Summed negative log-likelihood of its answer tokens (nats, scalar)."""
@@ -38,18 +68,19 @@ class Pass:
         return answer_nll(model, {name: value.to(device) for name, value in self.inputs.items()})
 
 
-Cutter = Callable[[Sequence[tuple[int, Encoded]]], list[Pass]]
+Cutter = Callable[[Sequence[tuple[int, Encoded]]], Sequence[Pass]]
 """Rows of a step, each with its position in the data set -> forward passes."""
 
 
-def padded(rows_per_pass: int) -> Cutter:
+def padded(rows_per_pass: int) -> Callable[[Sequence[tuple[int, Encoded]]], list[Answers]]:
     """Padded batches, in the order of the rows."""
 
-    def cutter(rows: Sequence[tuple[int, Encoded]]) -> list[Pass]:
+    def cutter(rows: Sequence[tuple[int, Encoded]]) -> list[Answers]:
         parts = [rows[start : start + rows_per_pass] for start in range(0, len(rows), rows_per_pass)]
         return [
-            Pass(
+            Answers(
                 torch.tensor([position for position, _ in part]),
+                sum(len(row.answer_ids) for _, row in part),
                 collate([row.input_ids for _, row in part], [row.labels for _, row in part]),
             )
             for part in parts
@@ -58,14 +89,15 @@ def padded(rows_per_pass: int) -> Cutter:
     return cutter
 
 
-def trees(cost: CostModel) -> Cutter:
+def trees(cost: CostModel) -> Callable[[Sequence[tuple[int, Encoded]]], list[Answers]]:
     """Rows that share a prefix computed together, its tokens once."""
 
-    def cutter(rows: Sequence[tuple[int, Encoded]]) -> list[Pass]:
+    def cutter(rows: Sequence[tuple[int, Encoded]]) -> list[Answers]:
         runs = cut([row.input_ids for _, row in rows], cost)
         return [
-            Pass(
+            Answers(
                 torch.tensor([rows[index][0] for index in run]),
+                sum(len(rows[index][1].answer_ids) for index in run),
                 pack([(rows[index][1].input_ids, len(rows[index][1].answer_ids)) for index in run]),
             )
             for run in runs
@@ -107,6 +139,12 @@ class StepSampler(Sampler[list[int]]):
         for start in range(0, self.rows, self.rows_per_step):
             step = order[start : start + self.rows_per_step]
             yield step[self.rank * part : (self.rank + 1) * part]
+
+
+def rows_by(step: int, rows: int, rows_per_step: int) -> int:
+    """Rows trained by a step, over all epochs of ``rows``; the last step of each may have fewer."""
+    epochs, steps = divmod(step, -(-rows // rows_per_step))
+    return epochs * rows + min(steps * rows_per_step, rows)
 
 
 class StepLoader(DataLoader):

@@ -17,6 +17,7 @@ from exactune.language import say
 from exactune.rundir import append_jsonl
 from exactune.stop import StopRequest
 from exactune.train.movement import trained
+from exactune.train.steps import Figures, rows_by
 
 __all__ = ["Watch"]
 
@@ -32,7 +33,8 @@ SAVE_SECONDS = 600.0
 class Watch(TrainerCallback):
     """Writes the metrics file, asks for checkpoints, and stops a run that computes nothing sensible.
 
-    The trainer must log at every step; a line is written for every ``logging_steps`` of them.
+    The trainer must log at every step; a line is written for every ``logging_steps`` of them. Its loss and its figures
+    are means since the line before; under several processes the figures are of the first one's rows.
 
     Args:
         metrics_file: ``train/metrics.jsonl``.
@@ -61,6 +63,8 @@ class Watch(TrainerCallback):
         self.rows_per_step, self.logging_steps, self.save_steps = rows_per_step, logging_steps, save_steps
         memory = memory or {"losses": [], "without_gradient": None}
         self.losses: list[float] = list(memory["losses"])
+        # Checkpoints of before there were such figures have none.
+        self.figures: dict[str, list[float]] = {name: [*sums] for name, sums in memory.get("figures", {}).items()}
         self.newest: dict[str, float] = {}
         self.batches: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.stepped: list[torch.Tensor] = []
@@ -69,13 +73,21 @@ class Watch(TrainerCallback):
         self.saved_at = time.monotonic()
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run goes on with, as JSON: losses since the last line, tensors without gradient so far."""
+        """What a resumed run goes on with, as JSON: what belongs to the next line, tensors without gradient so far."""
         without = self.without_gradient
-        return {"losses": list(self.losses), "without_gradient": None if without is None else sorted(without)}
+        return {
+            "losses": list(self.losses),
+            "figures": {name: [*sums] for name, sums in self.figures.items()},
+            "without_gradient": None if without is None else sorted(without),
+        }
 
-    def see(self, rows: torch.Tensor, loss: torch.Tensor) -> None:
-        """Told of every forward pass: positions of its rows in the data set (int64 ``[batch]``) and its loss."""
+    def see(self, rows: torch.Tensor, loss: torch.Tensor, figures: Figures) -> None:
+        """Told of every forward pass: positions of its rows in the data set (int64 ``[batch]``), its loss, figures."""
         self.batches.append((rows, loss.detach()))
+        for name, values in figures.items():
+            sums = self.figures.setdefault(name, [0.0, 0])
+            sums[0] += float(values.sum())
+            sums[1] += len(values)
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -142,11 +154,6 @@ class Watch(TrainerCallback):
         if self.stop.agreed():
             control.should_save = control.should_training_stop = True
 
-    def _rows(self, step: int) -> int:
-        """Rows trained by a step, over all epochs."""
-        epochs, steps = divmod(step, -(-len(self.names) // self.rows_per_step))
-        return epochs * len(self.names) + min(steps * self.rows_per_step, len(self.names))
-
     def _long_ago(self) -> bool:
         return time.monotonic() - self.saved_at > SAVE_SECONDS
 
@@ -178,10 +185,15 @@ class Watch(TrainerCallback):
         if state.global_step % self.logging_steps:
             return
         epoch = float(state.epoch or 0)
-        line = {"step": state.global_step, "epoch": epoch, "rows": self._rows(state.global_step), "time": time.time()}
+        rows = rows_by(state.global_step, len(self.names), self.rows_per_step)
+        line = {"step": state.global_step, "epoch": epoch, "rows": rows, "time": time.time()}
         if ranks.is_first():
-            append_jsonl(self.metrics_file, {**line, **self.newest, "loss": sum(self.losses) / len(self.losses)})
+            means = {name: total / count for name, (total, count) in self.figures.items() if count}
+            append_jsonl(
+                self.metrics_file, {**line, **self.newest, "loss": sum(self.losses) / len(self.losses), **means}
+            )
         self.losses.clear()
+        self.figures.clear()
 
 
 def refuse_broken_weights(model: torch.nn.Module, step: int) -> None:

@@ -1,0 +1,1 @@
+"""What leaves a run: copies and merged models, proved on the run's own rows."""

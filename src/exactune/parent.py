@@ -1,0 +1,117 @@
+"""The run that another one goes on from, and what it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from exactune.bases import Base, find_base
+from exactune.config import Config
+from exactune.errors import ConfigError
+from exactune.infer.artifact import base_of, read_card
+from exactune.infer.model import weights_sha256
+from exactune.language import say
+from exactune.layers import parse_mapping
+from exactune.rundir import Run, read_json
+from exactune.types import Patch
+
+__all__ = ["Parent", "find_parent"]
+
+SHAPE = ("r", "lora_alpha", "target_modules")
+"""Of an adapter: what cannot change while it is trained further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a run starts from.
+
+    Attributes:
+        folder: Its artifact.
+        card: The content of that folder's ``exactune.json``.
+        patch: What it decides: base model, task, the adapter's shape.
+    """
+
+    folder: Path
+    card: Mapping[str, Any]
+    patch: Patch
+
+    @property
+    def base(self) -> Base:
+        """The base of its adapter; where all weights were trained, itself, with what its own base declares.
+
+        Raises:
+            ModelError: The base is missing.
+        """
+        base = base_of(self.folder, self.card)
+        return base if self.card["adapter"] else replace(find_base(str(self.folder)), declared=base.declared)
+
+    @property
+    def adapter(self) -> Path | None:
+        """The folder of its adapter, if it has one."""
+        return self.folder if self.card["adapter"] else None
+
+    def lineage(self) -> list[dict[str, Any]]:
+        """For the card of what is trained from it: itself, then all that it was trained from itself."""
+        own = {"path": str(self.folder), "method": self.card["method"], "sha256": weights_sha256(self.folder)}
+        return [own, *self.card.get("parents", [])]
+
+    def refuse_other_shape(self, config: Config) -> None:
+        """An adapter keeps its shape, and its base.
+
+        Raises:
+            ConfigError: The user's layers say otherwise; names the first key.
+        """
+        wanted = config.lora.model_dump() if config.lora else {}
+        found = {"model": config.model, **{f"lora.{key}": wanted.get(key) for key in SHAPE if self.card["adapter"]}}
+        for key, value in found.items():
+            theirs = self.patch.values[key]
+            if value != theirs and not (key == "model" and find_base(str(value)).name == find_base(str(theirs)).name):
+                raise ConfigError(
+                    say(
+                        "`{key}`: {value}, but what training starts from ({folder}) has {theirs}. Leave the key out, "
+                        "or train without `start_from`.",
+                        key=key,
+                        value=value,
+                        folder=self.folder,
+                        theirs=theirs,
+                    )
+                )
+
+
+def find_parent(path: str, base: Path) -> Parent:
+    """What ``start_from`` names.
+
+    Args:
+        path: A run, or an artifact folder.
+        base: What it is relative to.
+
+    Raises:
+        RunError: There is no artifact.
+        ModelError: It is of another format.
+    """
+    named = base / Path(path).expanduser()
+    Run(named).refuse_several()
+    folder = Run(named).artifact if Run(named).config.is_file() else named
+    card = read_card(folder)
+    return Parent(folder, card, parse_mapping(_decided(folder, card), say("start_from {path}", path=path)))
+
+
+def _decided(folder: Path, card: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {"task": card["task"]}
+    if not card["adapter"]:
+        return {**tree, "model": str(folder.resolve()), "lora": "none"}
+    adapter = read_json(folder / "adapter_config.json")
+    modules = adapter["target_modules"]
+    shape = {
+        "r": adapter["r"], "lora_alpha": adapter["lora_alpha"], "lora_dropout": adapter["lora_dropout"],
+        "target_modules": modules if isinstance(modules, str) else sorted(modules),
+    }  # fmt: skip
+    revision = card["base"].get("revision")
+    base = {
+        "model": card["base"]["name"],
+        "quantization": card.get("quantization", "none"),
+        **({"model_revision": revision} if revision else {}),
+    }
+    return {**tree, **base, "lora": shape}

@@ -1,0 +1,193 @@
+"""Runs that go on from another one, and learn from pairs: what each stage writes, the next one reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import exactune
+from exactune.errors import ConfigError, DataError, RunError
+from exactune.plan import config_source, make_plan
+from exactune.render.batch import answer_logps, collate
+from exactune.render.template import Template
+from exactune.rundir import Run, read_json, read_jsonl
+
+from made import rows, write_jsonl, write_task
+
+SETTINGS = "evaluate: {baselines: [majority], train_rows: 4}\n"
+DPO = (
+    "training: {method: dpo, num_epochs: 3, learning_rate: 1e-3, logging_steps: 5, per_device_train_batch_size: 2,\n"
+    "  gradient_accumulation_steps: 1}\n"
+)
+ONE_BY_ONE = ["training.per_device_train_batch_size=1"]
+"""72 steps for 24 pairs."""
+
+
+def pairs(count: int, start: int = 0) -> list[dict[str, Any]]:
+    """Each answer beside that of the next row."""
+    made = rows(count + 1, start)
+    answers = [row["messages"][2]["content"] for row in made]
+    return [
+        {"prompt": row["messages"][:2], "chosen": answers[number], "rejected": answers[number + 1]}
+        for number, row in enumerate(made[:count])
+    ]
+
+
+@pytest.fixture(scope="module")
+def place(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run ``sft`` and ``pairs.jsonl``."""
+    folder = tmp_path_factory.mktemp("preference")
+    write_jsonl(folder / "pairs.jsonl", pairs(24))
+    text = SETTINGS + "training: {num_epochs: 1, learning_rate: 1e-3}\nlora: {r: 4, lora_alpha: 8}\n"
+    exactune.train(write_task(folder, base, text), output=str(folder / "sft"))
+    return folder
+
+
+def config(folder: Path, text: str, name: str = "next.yaml") -> Path:
+    file = folder / name
+    file.write_text("data: {train: pairs.jsonl}\n" + text, encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def tuned(place: Path) -> Run:
+    """A ``dpo`` run from ``sft``."""
+    file = config(place, f"start_from: sft\n{DPO}{SETTINGS}")
+    return exactune.train(file, assignments=ONE_BY_ONE, output=str(place / "dpo"))
+
+
+def test_it_starts_where_the_other_run_ended(place: Path, tuned: Run) -> None:
+    start = next(line for line in read_jsonl(tuned.train_metrics) if "eval" in line)
+    before = read_json(place / "sft" / "train" / "best.json")
+    assert start["step"] == 0
+    assert start["eval"][before["metric"]] == before["value"]
+    assert start["moved"] == 0
+    losses = [line["loss"] for line in read_jsonl(tuned.train_metrics) if "margin" in line]
+    assert losses[-1] < losses[0] < 0.7
+
+
+def test_it_is_scored_on_the_rows_of_the_other_run(place: Path, tuned: Run) -> None:
+    ids = [[line["id"] for line in read_jsonl(run.predictions)] for run in (Run(place / "sft"), tuned)]
+    assert ids[0] == ids[1]
+    before = tuned.metrics.read_bytes()
+    exactune.evaluate(tuned.path)
+    assert tuned.metrics.read_bytes() == before
+
+
+def test_the_reference_is_the_other_run_and_stays_it(place: Path, tuned: Run) -> None:
+    """Asked again of the very artifact, after all steps, each answer alone."""
+    assert [line["step"] for line in read_jsonl(tuned.train_metrics) if "eval" not in line][-1] >= 70
+    artifact = exactune.load(place / "sft")
+    lines = list(read_jsonl(tuned.path / "train" / "reference.jsonl"))
+    assert [line["id"] for line in lines] == [f"pairs.jsonl:{number}" for number in range(1, 25)]
+    for line, pair in zip(lines, pairs(24), strict=True):
+        prompt = artifact.template.prompt_ids(artifact.prompt(pair["prompt"]))
+        for side in ("chosen", "rejected"):
+            answer = artifact.template.answer_ids(pair[side])
+            batch = collate([prompt + answer], [[-100] * len(prompt) + answer])
+            with torch.no_grad():
+                (alone,) = answer_logps(artifact.model, batch).tolist()
+            assert line[side] == pytest.approx(alone, abs=1e-4)
+            assert line[f"{side}_tokens"] == len(answer)
+
+
+def test_the_artifact_is_one_adapter_that_knows_where_it_comes_from(place: Path, tuned: Run) -> None:
+    card = read_json(tuned.adapter / "exactune.json")
+    (parent,) = card["parents"]
+    assert (card["method"], parent["method"]) == ("dpo", "sft")
+    assert not [path for path in tuned.adapter.rglob("*") if path.is_dir()]
+    assert read_json(tuned.adapter / "adapter_config.json")["r"] == 4
+    again = exactune.train(
+        config(place, f"start_from: dpo\n{DPO}{SETTINGS}", "third.yaml"), output=str(place / "third")
+    )
+    assert [one["method"] for one in read_json(again.adapter / "exactune.json")["parents"]] == ["dpo", "sft"]
+    assert parent["sha256"] in [one["sha256"] for one in read_json(again.adapter / "exactune.json")["parents"]]
+
+
+def test_it_trains_again_from_its_own_config(place: Path, tuned: Run) -> None:
+    again = exactune.train(tuned.config, output=str(place / "again"))
+    name = "adapter_model.safetensors"
+    assert (again.adapter / name).read_bytes() == (tuned.adapter / name).read_bytes()
+
+
+def test_supervised_training_goes_on_too(place: Path) -> None:
+    text = f"start_from: sft\ntraining: {{num_epochs: 1, learning_rate: 1e-3}}\n{SETTINGS}"
+    file = config(place, text, "more.yaml")
+    file.write_text(file.read_text().replace("pairs.jsonl", "more.jsonl"), encoding="utf-8")
+    write_jsonl(place / "more.jsonl", rows(12, 300))
+    run = exactune.train(file, output=str(place / "more"))
+    card = read_json(run.adapter / "exactune.json")
+    assert (card["method"], len(card["parents"])) == ("sft", 1)
+    assert read_json(run.data)["splits"]["train"]["rows"] == 12
+
+
+def test_a_fully_trained_model_is_gone_on_with(base: Path, tmp_path: Path) -> None:
+    text = f"training: {{num_epochs: 1, learning_rate: 1e-4}}\nlora: none\n{SETTINGS}"
+    exactune.train(write_task(tmp_path, base, text), output=str(tmp_path / "sft"))
+    write_jsonl(tmp_path / "pairs.jsonl", pairs(24))
+    short = DPO.replace("num_epochs: 3", "num_epochs: 1").replace("1e-3", "1e-4")
+    run = exactune.train(config(tmp_path, f"start_from: sft\n{short}{SETTINGS}"), output=str(tmp_path / "dpo"))
+    first = next(line for line in read_jsonl(run.train_metrics) if "margin" in line)
+    assert abs(first["margin"]) < 0.05
+    assert run.model.is_dir()
+    assert exactune.load(run.path).predict(["第3號公司股價大漲"])
+
+
+def test_orpo_takes_pairs_and_single_answers(base: Path, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "train.jsonl", [*pairs(12), *rows(12, 12)])
+    method = "training: {method: orpo, num_epochs: 2, learning_rate: 1e-3, logging_steps: 2}\norpo: {beta: 0.5}\n"
+    run = exactune.train(write_task(tmp_path, base, method + SETTINGS), output=str(tmp_path / "run"))
+    figures = [line for line in read_jsonl(run.train_metrics) if "margin" in line]
+    assert figures[-1]["loss"] < figures[0]["loss"]
+    assert read_json(run.metrics)["n"] == 12
+    assert not (run.path / "train" / "reference.jsonl").exists()
+
+
+def test_both_engines_have_the_same_losses(place: Path, tuned: Run) -> None:
+    file = config(place, f"start_from: sft\n{DPO}{SETTINGS}", "plain.yaml")
+    run = exactune.train(file, assignments=[*ONE_BY_ONE, "training.engine=plain"], output=str(place / "plain"))
+    losses = [[line["loss"] for line in read_jsonl(one.train_metrics) if "margin" in line] for one in (run, tuned)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_what_cannot_be_is_refused(place: Path) -> None:
+    def refused(text: str, error: type[Exception], *words: str) -> None:
+        with pytest.raises(error) as caught:
+            make_plan(config_source(config(place, text, "refused.yaml")), output=str(place / "none"))
+        assert all(word in str(caught.value) for word in words), caught.value
+
+    refused(f"start_from: sft\n{DPO}lora: {{r: 8}}\n", ConfigError, "`lora.r`: 8", "has 4")
+    refused(f"start_from: sft\n{DPO}lora: none\n", ConfigError, "`lora.r`")
+    refused(f"start_from: sft\nmodel: mini\n{DPO}", ConfigError, "`model`: mini")
+    refused(f"start_from: nowhere\n{DPO}", RunError, "no artifact here")
+    write_jsonl(place / "mixed.jsonl", [*pairs(12), *rows(12, 12)])
+    mixed = ["data.train=mixed.jsonl"]
+    with pytest.raises(DataError, match="12 of 24 training rows have no `rejected`"):
+        make_plan(config_source(config(place, f"start_from: sft\n{DPO}"), assignments=mixed))
+    plan = make_plan(config_source(config(place, f"start_from: sft\n{DPO}".replace("dpo", "orpo")), assignments=mixed))
+    assert sum(row is not None for row in plan.rejected) == 12
+    write_jsonl(place / "other" / "test.jsonl", pairs(24))
+    source = config_source(config(place, f"start_from: sft\n{DPO}"), assignments=["data.train=other/test.jsonl"])
+    with pytest.raises(ConfigError, match="named like one"):
+        make_plan(source)
+
+
+def test_no_side_of_a_pair_is_cut(place: Path) -> None:
+    long = [{**pair, "rejected": "{}" * 200} if number == 3 else pair for number, pair in enumerate(pairs(24))]
+    write_jsonl(place / "long.jsonl", long)
+    file = config(place, f"start_from: sft\n{DPO}".replace("method: dpo", "method: dpo, max_seq_length: 120"))
+    with pytest.raises(DataError) as caught:
+        make_plan(config_source(file, assignments=["data.train=long.jsonl"]))
+    (finding,) = [found for found in caught.value.findings if found.code == "D501"]
+    assert [place.line for place in finding.locations] == [4]
+    kept = make_plan(config_source(file, assignments=["data.train=long.jsonl", "check.on_error=skip"]))
+    template = Template.load(kept.base)
+    assert len(kept.encoded) == len(kept.rejected) == 23
+    for row, worse in zip(kept.encoded, kept.rejected, strict=True):
+        assert worse is not None
+        assert row.prompt_ids == worse.prompt_ids
+        assert row.answer_ids[-1] == worse.answer_ids[-1] == template.stop_id
+        assert min(len(row.answer_ids), len(worse.answer_ids)) > 1
