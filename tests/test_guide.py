@@ -142,4 +142,10 @@ def test_the_recipes_file_is_plain_yaml() -> None:
     import exactune
 
     path = Path(exactune.__file__).with_name("recipes.yaml")
-    assert set(yaml.safe_load(path.read_text(encoding="utf-8"))) == {"base", "rows", "minimum_rows", "expected"}
+    assert set(yaml.safe_load(path.read_text(encoding="utf-8"))) == {
+        "base",
+        "rows",
+        "minimum_rows",
+        "methods",
+        "expected",
+    }

@@ -22,6 +22,7 @@ from exactune.render.template import Encoded
 from exactune.train.adapter import make_trainable, parameter_counts
 from exactune.train.engine import choose_engine, tree_cost
 from exactune.train.movement import Movement
+from exactune.train.steps import trees
 
 LEVELS = numpy.array([
     -1.0, -0.6961928, -0.52507305, -0.3949175, -0.28444138, -0.18477343, -0.09105004, 0.0,
@@ -110,9 +111,10 @@ def test_what_is_counted_and_measured_is_of_weights_not_of_bytes(
 
 
 def test_trees_hold_in_four_bits(model: torch.nn.Module) -> None:
-    cutter, note = choose_engine(make_trainable(model, LORA, 0), ROWS, TrainingConfig(engine="tree"))
+    cost, note = choose_engine(make_trainable(model, LORA, 0), ROWS, TrainingConfig(engine="tree"))
     assert note is None
-    assert len(cutter(list(enumerate(ROWS)))) == 1
+    assert cost is not None
+    assert len(trees(cost)(list(enumerate(ROWS)))) == 1
 
 
 @pytest.mark.parametrize("found", ["0.49.2", None])

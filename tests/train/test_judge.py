@@ -20,6 +20,7 @@ from exactune.train.adapter import make_trainable
 from exactune.train.checkpoints import newest_checkpoint, step_of
 from exactune.train.fit import Job, fit
 from exactune.train.judge import Best
+from exactune.train.pace import Pace
 from exactune.train.steps import padded
 
 import tiny
@@ -75,7 +76,7 @@ def train(
             run=run, training=training, metric="loss", model=make_trainable(tiny.model(), LoraSettings(r=2), 0),
             tokenizer=tiny.byte_bpe(), rows=encoded, names=[row.id for row in encoded],
             evaluate=lambda model, advance: {"loss": losses[round((step_now or step_of(checkpoint)) / PER_EPOCH) - 1]},  # type: ignore[arg-type]
-            keep=keep, display=Shown(), stop=stop, cutter=padded(1),
+            keep=keep, display=Shown(), stop=stop, cutter=padded(1), pace=Pace(lambda step: 2 * step),
         )  # fmt: skip
         return fit(job, checkpoint), published
 
