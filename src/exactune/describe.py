@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from exactune import ranks
@@ -40,7 +41,11 @@ def describe(plan: Plan) -> Iterator[Text]:
     yield from (say("config  {line}", line=line) for line in plan.resolved.renamed)
     training = config.training
     if plan.parent:
-        yield say("start   {folder}, trained by {method}", folder=plan.parent.folder, method=plan.parent.card["method"])
+        yield say(
+            "start   {folder}, trained by {method}",
+            folder=os.path.relpath(plan.parent.folder.resolve()),
+            method=plan.parent.card["method"],
+        )
     if pairs := sum(worse is not None for worse in plan.rejected):
         beta = config.dpo.beta if training.method == "dpo" else config.orpo.beta
         yield say("pairs   {method} of {pairs} pairs, beta {beta:g}", method=training.method, pairs=pairs, beta=beta)

@@ -28,7 +28,8 @@ def too_few_rows(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     """Fewer training rows than fine-tuning needs.
 
     What it does:
-        Fires when fewer than 100 training rows can be used.
+        Fires when fewer than 100 training rows can be used. Sets that hold preference pairs alone are left out: they
+        correct a model that has learned the task from other rows.
 
     Why it matters:
         The guide calls 100 rows the minimum and expects 70-80 % of the answers to be right up to 500; with fewer, the
@@ -40,7 +41,10 @@ def too_few_rows(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     Fix:
         Collect at least 100 rows, better 500 and more.
     """
-    rows = len(dataset.splits.train)
+    train = dataset.splits.train
+    rows = len(train)
+    if rows and all(example.rejected is not None for example in train):
+        return
     first, second, *_ = bands()
     if rows < first.rows:
         yield rule.finding(
@@ -55,7 +59,7 @@ def too_few_rows(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
                 more_low=second.low,
                 more_high=second.high,
             ),
-            locations=unique(Location(example.location.file, None) for example in dataset.splits.train),
+            locations=unique(Location(example.location.file, None) for example in train),
             evidence={
                 "rows": rows,
                 "minimum": first.rows,
