@@ -12,7 +12,7 @@ from exactune import ranks
 from exactune.config import Config
 from exactune.errors import ConfigError
 from exactune.evaluate.against import compare_runs
-from exactune.language import say as sentence
+from exactune.language import say
 from exactune.pipeline import Say, train_planned
 from exactune.plan import Source, config_source, make_plan
 from exactune.rundir import Run
@@ -73,10 +73,10 @@ def train(
     return train_planned(lambda: make_plan(source, output=output), **options)
 
 
-def _in_two(source: Source, output: Path, say: Say, display: Display | None, options: dict[str, Any]) -> Run:
+def _in_two(source: Source, output: Path, tell: Say, display: Display | None, options: dict[str, Any]) -> Run:
     if ranks.count() > 1:
         raise ConfigError(
-            sentence(
+            say(
                 "`training.method: sft+dpo` trains in one process, and this launch has {ranks}. Train with `sft`, then "
                 "`exactune mine`, then train with `dpo`.",
                 ranks=ranks.count(),
@@ -86,22 +86,22 @@ def _in_two(source: Source, output: Path, say: Say, display: Display | None, opt
     if not (options["resume"] or options["resume_anyway"]):
         for run in (first, Run(output)):
             run.ensure_free(overwrite=options["overwrite"])
-    say(sentence("step    1 of 3: sft in {run}", run=first.path))
+    tell(say("step    1 of 3: sft in {run}", run=first.path))
     train_planned(lambda: make_plan(first_of_two(source), output=str(first.path)), **options)
-    say(sentence("step    2 of 3: pairs of its mistakes"))
-    mined = mine(first, say=say, display=display)
+    tell(say("step    2 of 3: pairs of its mistakes"))
+    mined = mine(first, say=tell, display=display)
     if not mined.pairs:
-        say(
-            sentence(
+        tell(
+            say(
                 "step    3 of 3: no mistake makes a pair, so there is nothing for dpo to learn: keep {run}",
                 run=first.path,
             )
         )
         return first
-    say(sentence("step    3 of 3: dpo of {pairs} pairs in {run}", pairs=mined.pairs, run=output))
+    tell(say("step    3 of 3: dpo of {pairs} pairs in {run}", pairs=mined.pairs, run=output))
     second = second_of_two(source, first, mined.file)
     run = train_planned(lambda: make_plan(second, output=str(output)), **options)
-    say(sentence("verdict {verdict}", verdict=against_run(compare_runs(run, first))))
+    tell(say("verdict {verdict}", verdict=against_run(compare_runs(run, first))))
     return run
 
 
