@@ -28,6 +28,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.save_base(tmp_path_factory.mktemp("base"))
 
 
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random base model whose rows fill the blocks in which weights are quantized."""
+    return tiny.save_base(tmp_path_factory.mktemp("wide"), width=64)
+
+
 @pytest.fixture
 def task(tmp_path: Path, base: Path) -> Callable[..., Path]:
     """Writes rows and a config for the tiny base; keyword arguments become config keys."""
