@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,30 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["EXACTUNE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> None:
+    """Files are flushed dozens of times a run, which only a loss of power would tell from this."""
+    os.fsync = os.fstat
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _libraries_set_aside() -> Iterator[None]:
+    """A run collects garbage twice; without the half million objects of the libraries, in no time."""
+    gc.collect()
+    gc.freeze()
+    yield
+
+
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random base model of some thousand parameters."""
     return tiny.save_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random base model whose rows fill the blocks in which weights are quantized."""
+    return tiny.save_base(tmp_path_factory.mktemp("wide"), width=64)
 
 
 @pytest.fixture

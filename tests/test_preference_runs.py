@@ -162,6 +162,7 @@ def test_what_cannot_be_is_refused(place: Path) -> None:
     refused(f"start_from: sft\n{DPO}lora: {{r: 8}}\n", ConfigError, "`lora.r`: 8", "has 4")
     refused(f"start_from: sft\n{DPO}lora: none\n", ConfigError, "`lora.r`")
     refused(f"start_from: sft\nmodel: mini\n{DPO}", ConfigError, "`model`: mini")
+    refused(f"start_from: sft\nquantization: 4bit\n{DPO}", ConfigError, "`quantization`: 4bit", "has none")
     refused(f"start_from: nowhere\n{DPO}", RunError, "no artifact here")
     write_jsonl(place / "mixed.jsonl", [*pairs(12), *rows(12, 12)])
     mixed = ["data.train=mixed.jsonl"]

@@ -79,20 +79,20 @@ def _wrap(raw: Tokenizer, template: str | None, bos: bool) -> PreTrainedTokenize
     return tokenizer
 
 
-def model(vocab: int = 400, seed: int = 0) -> Qwen3ForCausalLM:
-    """A random Qwen3 shape of about 30,000 parameters."""
+def model(vocab: int = 400, seed: int = 0, width: int = 32) -> Qwen3ForCausalLM:
+    """A random Qwen3 shape, of about 30,000 parameters at a width of 32."""
     torch.manual_seed(seed)
     config = Qwen3Config(
-        vocab_size=vocab, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=8, max_position_embeddings=512, tie_word_embeddings=True,
+        vocab_size=vocab, hidden_size=width, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=width // 4, max_position_embeddings=512, tie_word_embeddings=True,
         bos_token_id=None, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     return Qwen3ForCausalLM(config).eval()
 
 
-def save_base(folder: Path, *, template: str | None = CHATML) -> Path:
-    """A loadable base model folder."""
+def save_base(folder: Path, *, template: str | None = CHATML, width: int = 32) -> Path:
+    """A loadable base model folder. In 4 bits, every CPU reads rows of 64 as they are."""
     tokenizer = byte_bpe(template)
     tokenizer.save_pretrained(folder)
-    model(len(tokenizer)).save_pretrained(folder)
+    model(len(tokenizer), width=width).save_pretrained(folder)
     return folder

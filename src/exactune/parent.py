@@ -19,8 +19,8 @@ from exactune.types import Patch
 
 __all__ = ["Parent", "find_parent"]
 
-SHAPE = ("r", "lora_alpha", "target_modules")
-"""Of an adapter: what cannot change while it is trained further."""
+SHAPE = ("lora.r", "lora.lora_alpha", "lora.target_modules", "quantization")
+"""Of an adapter: what cannot change while it is trained further. Beside other weights it is another model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,14 @@ class Parent:
         return [own, *self.card.get("parents", [])]
 
     def refuse_other_shape(self, config: Config) -> None:
-        """An adapter keeps its shape, and its base.
+        """An adapter keeps its shape, and its base as it was trained beside it.
 
         Raises:
             ConfigError: The user's layers say otherwise; names the first key.
         """
-        wanted = config.lora.model_dump() if config.lora else {}
-        found = {"model": config.model, **{f"lora.{key}": wanted.get(key) for key in SHAPE if self.card["adapter"]}}
+        lora = config.lora.model_dump() if config.lora else {}
+        wanted = {"quantization": config.quantization, **{f"lora.{key}": value for key, value in lora.items()}}
+        found = {"model": config.model, **{key: wanted.get(key) for key in SHAPE if self.card["adapter"]}}
         for key, value in found.items():
             theirs = self.patch.values[key]
             if value != theirs and not (key == "model" and find_base(str(value)).name == find_base(str(theirs)).name):

@@ -173,9 +173,9 @@ def lora(base: Path, quantization: str = "none", **settings: object) -> PeftMode
     return model.eval()
 
 
-def test_layers_without_an_adapter_keep_what_the_run_computed_with(base: Path) -> None:
+def test_layers_without_an_adapter_keep_what_the_run_computed_with(wide: Path) -> None:
     pytest.importorskip("bitsandbytes", reason="the extra `qlora` brings it")
-    model = lora(base, quantization="4bit", target_modules=["up_proj"])
+    model = lora(wide, quantization="4bit", target_modules=["up_proj"])
     expected = dequantize_module_weight(model.get_base_model().model.layers[1].mlp.down_proj).clone()
     merged = merge(model, torch.float32)
     assert torch.equal(merged.model.layers[1].mlp.down_proj.weight, expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -13,11 +14,11 @@ from peft.utils.integrations import dequantize_module_weight
 
 from exactune.bases import find_base
 from exactune.config import LoraSettings, TrainingConfig
-from exactune.errors import MissingExtra
+from exactune.errors import MissingExtra, ModelError
 from exactune.infer import quantize
 from exactune.infer.engine import answer_loss
 from exactune.infer.model import load_base
-from exactune.infer.quantize import describe_quantized, refuse_missing_extra, size
+from exactune.infer.quantize import describe_quantized, refuse_misread, refuse_missing_extra, size
 from exactune.render.template import Encoded
 from exactune.train.adapter import make_trainable, parameter_counts
 from exactune.train.engine import choose_engine, tree_cost
@@ -34,18 +35,18 @@ ROWS = [Encoded(str(n), [5, 6, 7, 8, 9, 20 + n, 30 + n], [40 + n, 2]) for n in r
 
 
 @pytest.fixture
-def bitsandbytes() -> object:
+def bitsandbytes() -> Any:
     return pytest.importorskip("bitsandbytes", reason="the extra `qlora` brings it")
 
 
 @pytest.fixture
-def model(bitsandbytes: object, base: Path) -> torch.nn.Module:
-    return load_base(find_base(str(base)), quantization="4bit")[0]
+def model(bitsandbytes: Any, wide: Path) -> torch.nn.Module:
+    return load_base(find_base(str(wide)), quantization="4bit")[0]
 
 
 @pytest.fixture
-def whole(base: Path) -> torch.nn.Module:
-    return load_base(find_base(str(base)))[0]
+def whole(wide: Path) -> torch.nn.Module:
+    return load_base(find_base(str(wide)))[0]
 
 
 def in_four_bits(model: torch.nn.Module) -> list[str]:
@@ -63,7 +64,7 @@ def test_every_linear_layer_but_the_output_layer(model: torch.nn.Module, whole: 
     assert f"14 linear layers hold {share:.0%} of the weights" in describe_quantized(model)
 
 
-def test_the_embedded_base_has_no_layer_that_stays_whole(bitsandbytes: object) -> None:
+def test_the_embedded_base_has_no_layer_that_stays_whole(bitsandbytes: Any) -> None:
     mini = load_base(find_base("mini"), quantization="4bit")[0]
     assert len(in_four_bits(mini)) == 4 * 7
     layer = mini.get_submodule("model.layers.0.mlp.up_proj")
@@ -80,6 +81,45 @@ def test_each_weight_is_the_nearest_level_of_its_block(model: torch.nn.Module, w
         scales = (found * levels).sum(1, keepdims=True) / (levels * levels).sum(1, keepdims=True)
         assert numpy.abs(scales / largest - 1).max() < 0.02
         assert numpy.abs(found - levels * scales).max() < 1e-6
+
+
+def scales(bitsandbytes: Any, layer: torch.nn.Module) -> torch.Tensor:
+    """One for each block of 64 weights."""
+    state = layer.weight.quant_state
+    return bitsandbytes.functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
+
+
+def test_what_this_machine_misreads_is_refused_before_it_trains(
+    bitsandbytes: Any, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of 32 half fill a block of 64; with AVX-512, bitsandbytes 0.50 takes the scale of another block."""
+    with monkeypatch.context() as patch:
+        patch.setattr("exactune.infer.model.refuse_misread", lambda model: None)
+        model = load_base(find_base(str(base)), quantization="4bit")[0]
+    layer = model.get_submodule("model.layers.0.self_attn.q_proj")
+    packed = layer.weight.data.numpy().reshape(-1)
+    levels = LEVELS[numpy.stack([packed >> 4, packed & 15], 1)].reshape(-1, 64)
+    written = levels * scales(bitsandbytes, layer).double().numpy()[:, None]
+    if numpy.abs(dequantize_module_weight(layer).double().numpy().reshape(-1, 64) - written).max() < 1e-6:
+        refuse_misread(model)
+        pytest.skip("here bitsandbytes reads rows of 32 as they were written, and a model that has them loads")
+    with pytest.raises(ModelError, match=r"`model\.layers\.0\.self_attn\.q_proj` wrongly on this cpu: .*32 weights"):
+        load_base(find_base(str(base)), quantization="4bit")
+
+
+def test_a_wrong_scale_is_found_on_every_machine(
+    bitsandbytes: Any, model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def misread(layer: torch.nn.Module) -> torch.Tensor:
+        """One row takes the scale of the first."""
+        found, of_rows = dequantize_module_weight(layer), scales(bitsandbytes, layer)
+        found[31] *= of_rows[0] / of_rows[31]
+        return found
+
+    refuse_misread(model)
+    monkeypatch.setattr(quantize, "dequantize_module_weight", misread)
+    with pytest.raises(ModelError, match=r"q_proj` wrongly .*64 weights.*Set `quantization: none`, or use a GPU"):
+        refuse_misread(model)
 
 
 def test_evaluation_leaves_the_weights_as_they_are(model: torch.nn.Module) -> None:

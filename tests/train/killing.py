@@ -61,7 +61,8 @@ def _start_server() -> multiprocessing.context.ForkServerContext:
 
 def make_task(folder: Path, method: str) -> Path:
     """A config for a tiny base, with its rows."""
-    return write_task(folder, tiny.save_base(folder / "base"), SETTINGS + METHODS[method], (22, 9, 12))
+    base = tiny.save_base(folder / "base", width=64 if method == "qlora" else 32)
+    return write_task(folder, base, SETTINGS + METHODS[method], (22, 9, 12))
 
 
 class Moments:

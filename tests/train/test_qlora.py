@@ -31,8 +31,8 @@ SETTINGS = (
 )
 
 
-def test_an_adapter_stays_float32_and_as_it_was(base: Path, tmp_path: Path) -> None:
-    model = make_trainable(load_base(find_base(str(base)), quantization="4bit")[0], LORA, 0)
+def test_an_adapter_stays_float32_and_as_it_was(wide: Path, tmp_path: Path) -> None:
+    model = make_trainable(load_base(find_base(str(wide)), quantization="4bit")[0], LORA, 0)
     before = {name: tensor.detach().clone() for name, tensor in model.named_parameters() if tensor.requires_grad}
     trainer = watched(tmp_path, model=model)
     after = {name: tensor for name, tensor in trainer.model.named_parameters() if tensor.requires_grad}
@@ -46,10 +46,10 @@ def test_an_adapter_stays_float32_and_as_it_was(base: Path, tmp_path: Path) -> N
 
 
 @pytest.fixture(scope="module")
-def run(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(wide: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An undisturbed run of four steps."""
     folder = tmp_path_factory.mktemp("qlora")
-    return exactune.train(write_task(folder, base, SETTINGS), output=str(folder / "run"))
+    return exactune.train(write_task(folder, wide, SETTINGS), output=str(folder / "run"))
 
 
 def test_a_run_in_four_bits(run: Run) -> None:

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 
 from exactune.bases import Base
 from exactune.errors import ModelError
-from exactune.infer.quantize import four_bits, refuse_missing_extra, steady
+from exactune.infer.quantize import four_bits, refuse_misread, refuse_missing_extra, steady
 from exactune.language import say
 from exactune.render.hub import hub_options
 from exactune.render.template import Template, model_not_loaded
@@ -64,7 +64,8 @@ def load_base(base: Base, *, full: bool = False, quantization: str = "none") -> 
 
     Raises:
         MissingExtra: What quantizes is not installed.
-        ModelError: There is no such model, it is broken, or its weights do not fit its config.
+        ModelError: There is no such model, it is broken, its weights do not fit its config, or in 4 bits they are
+            read wrongly on this machine.
     """
     refuse_missing_extra(quantization)
     device = default_device()
@@ -81,6 +82,7 @@ def load_base(base: Base, *, full: bool = False, quantization: str = "none") -> 
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(model_not_loaded(base.label, error)) from error
     steady(model)
+    refuse_misread(model)
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:5])
         raise ModelError(

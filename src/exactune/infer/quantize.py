@@ -8,16 +8,19 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
+from peft.utils.integrations import dequantize_module_weight
 from transformers import BitsAndBytesConfig
 
-from exactune.errors import MissingExtra
+from exactune.errors import MissingExtra, ModelError
 from exactune.language import Text, say
 from exactune.render.batch import dtype_of
 
-__all__ = ["describe_quantized", "four_bits", "refuse_missing_extra", "size", "steady"]
+__all__ = ["describe_quantized", "four_bits", "refuse_misread", "refuse_missing_extra", "size", "steady"]
 
 LEAST = (0, 50)
 """Of bitsandbytes: with earlier versions nothing was tried."""
+PROBED = 64
+"""Rows of a layer that are read by hand. From the second on a kernel that loses count of the blocks is found out."""
 
 
 def refuse_missing_extra(quantization: str) -> None:
@@ -67,6 +70,50 @@ def steady(model: torch.nn.Module) -> None:
     """
     for layer in _quantized(model):
         layer.support_avx512bf16_for_cpu = False
+
+
+def refuse_misread(model: torch.nn.Module) -> None:
+    """Make sure that a layer of each shape is read as it was written.
+
+    With AVX-512, bitsandbytes 0.50 counts the scales of a layer row by row, as if each row began a block. Where a row
+    does not fill its blocks (its length is a multiple of 16, not of 64), weights get the scales of others.
+
+    Raises:
+        ModelError: A layer is read wrongly; training and answers would be of other weights.
+    """
+    probed: set[tuple[int, ...]] = set()
+    for name, layer in model.named_modules():
+        state = getattr(getattr(layer, "weight", None), "quant_state", None)
+        if state is None or tuple(state.shape) in probed:
+            continue
+        probed.add(tuple(state.shape))
+        found, written = dequantize_module_weight(layer)[:PROBED].float(), _read_by_hand(layer.weight)
+        # A product in bfloat16 is within 2^-8 of itself.
+        if not torch.allclose(found, written, rtol=2**-7, atol=0):
+            raise ModelError(
+                say(
+                    "bitsandbytes reads the 4-bit weights of `{layer}` wrongly on this {device}: a row of it has "
+                    "{length} weights, and on CPUs only multiples of {block} are safe. Set `quantization: none`, or "
+                    "use a GPU.",
+                    layer=name,
+                    device=layer.weight.device.type,
+                    length=state.shape[-1],
+                    block=state.blocksize,
+                )
+            )
+
+
+def _read_by_hand(weight: torch.Tensor) -> torch.Tensor:
+    """The first rows of a weight, float32 ``[rows, in]``: each code's level times the scale of its block."""
+    from bitsandbytes.functional import dequantize_blockwise
+
+    state = weight.quant_state
+    scales = dequantize_blockwise(state.absmax, state.state2) + state.offset
+    count = min(PROBED, state.shape[0]) * state.shape[1]
+    packed = weight.data.reshape(-1).view(torch.uint8)[: -(-count // 2)].long()
+    levels = state.code.float()[torch.stack((packed >> 4, packed & 15), dim=1).reshape(-1)[:count]]
+    blocks = torch.arange(count, device=levels.device) // state.blocksize
+    return (levels * scales[blocks]).reshape(-1, state.shape[1])
 
 
 def size(tensor: torch.Tensor) -> int:
