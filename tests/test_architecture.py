@@ -15,7 +15,20 @@ import exactune
 
 ROOT = Path(exactune.__file__).parent
 LAYERS = [
-    {"errors", "types", "language", "config", "layers", "durable", "ranks", "stop", "quiet", "rundir", "rules", "verdicts"},
+    {
+        "errors",
+        "types",
+        "language",
+        "config",
+        "layers",
+        "durable",
+        "ranks",
+        "stop",
+        "rundir",
+        "rules",
+        "verdicts",
+        "quiet",
+    },
     {"tasks", "data", "bases", "recipes"},
     {"render", "quotes"},
     {"checks", "infer"},
@@ -45,9 +58,9 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # A layer may be used inside its own level only here: files of the vocabulary, a recipe's base, the pipeline's stages.
 SAME_LEVEL = {0, 6}
 SAME_LEVEL_PAIRS = {("recipes", "bases")}
-TORCH_FREE = {"errors", "types", "language", "config", "layers", "durable", "ranks", "stop", "quiet", "rundir",
-              "rules", "verdicts", "tasks", "data", "bases", "recipes", "checks", "report", "environment", "checking", "draft",
-              "cli", "quotes", "mend", "diagnose"}  # fmt: skip
+TORCH_FREE = {"errors", "types", "language", "config", "layers", "durable", "ranks", "stop", "rundir", "rules",
+              "quiet", "verdicts", "tasks", "data", "bases", "recipes", "checks", "report", "environment", "checking",
+              "draft", "cli", "quotes", "mend", "diagnose"}  # fmt: skip
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "sklearn", "scipy", "pandas", "pyarrow"}
 
 
