@@ -11,7 +11,7 @@ from rich.table import Table
 
 from exactune.cli.screen import TrainingScreen, err, out, print_json
 from exactune.errors import ConfigError
-from exactune.language import restored, said, say, translate
+from exactune.language import count, restored, said, say, translate
 from exactune.rundir import read_json
 from exactune.stop import held
 
@@ -67,32 +67,25 @@ def compare(
 def show_methods(document: Mapping[str, Any]) -> None:
     """A line for each method; of ``compare.json``."""
     primary = document["primary"]
-    title = said("{seeds} seeds, the same rows for all", seeds=len(document["seeds"]))
+    title = said("Means over {seeds}; * is the method to take", seeds=count(len(document["seeds"]), "seed"))
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column(said("method"))
+    table.add_column(said("method"), no_wrap=True)
     for name in (primary, said("against SFT"), said("minutes"), said("peak MB")):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     words = {"better": said("real: better"), "worse": said("real: worse"), "level": said("noise")}
     for one in document["methods"]:
         difference = one["difference"] and one["difference"][primary]
-        outcome = [words[difference["verdict"]]] if difference else []
-        if one["method"] == document["keep"]:
-            outcome.append(said("take this"))
+        minutes, most = one["before"] + one["minutes"], one["peak_memory_mb"]
         table.add_row(
-            one["method"], _cell(one["metrics"].get(primary), ".3f"), _cell(difference, "+.3f"), _minutes(one),
-            "" if one["peak_memory_mb"] is None else f"{one['peak_memory_mb']:,.0f}", ", ".join(outcome),
+            one["method"] + (" *" if one["method"] == document["keep"] else ""),
+            _cell(one["metrics"].get(primary), ".3f", ".2f"), _cell(difference, "+.3f", "+.2f"),
+            f"{minutes:.1f}" if minutes else "", "" if most is None else f"{most:,.0f}",
+            words[difference["verdict"]] if difference else "",
         )  # fmt: skip
     out.print(table)
 
 
-def _minutes(one: Mapping[str, Any]) -> str:
-    """Its own, and those of what it starts from."""
-    if not one["before"]:
-        return f"{one['minutes']:.1f}" if one["minutes"] else ""
-    return f"{one['before']:.1f} + {one['minutes']:.1f}"
-
-
-def _cell(figure: Mapping[str, float] | None, form: str) -> str:
+def _cell(figure: Mapping[str, float] | None, form: str, ends: str) -> str:
     """A figure with its interval."""
-    return f"{figure['value']:{form}} ({figure['low']:{form}} - {figure['high']:{form}})" if figure else ""
+    return f"{figure['value']:{form}} ({figure['low']:{ends}}, {figure['high']:{ends}})" if figure else ""

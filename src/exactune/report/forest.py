@@ -13,8 +13,8 @@ from exactune.report.svg import svg, tag
 
 __all__ = ["Held", "forest_plot"]
 
-WIDTH, LEFT, RIGHT, TOP, LINE, BOTTOM = 640, 190, 24, 12, 34, 34
-LABEL = 24
+WIDTH, LEFT, RIGHT, TOP, LINE, BOTTOM = 640, 206, 24, 12, 34, 34
+LABEL = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def recommend(methods: Sequence[Summary], *, task: str, primary: str, seeds: int
     if seeds < FEW:
         lines.append(
             say(
-                "With fewer than {few} seeds the luck of one training is hardly told from a method: `compare.seeds`.",
+                "With fewer than {few} seeds the luck of one training is hardly told from a method: compare.seeds.",
                 few=FEW,
             )
         )
