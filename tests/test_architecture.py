@@ -15,7 +15,20 @@ import exactune
 
 ROOT = Path(exactune.__file__).parent
 LAYERS = [
-    {"errors", "types", "language", "config", "layers", "durable", "ranks", "stop", "rundir", "rules", "verdicts"},
+    {
+        "errors",
+        "types",
+        "language",
+        "config",
+        "layers",
+        "durable",
+        "ranks",
+        "stop",
+        "rundir",
+        "rules",
+        "verdicts",
+        "quiet",
+    },
     {"tasks", "data", "bases", "recipes"},
     {"render", "quotes"},
     {"checks", "infer"},
@@ -46,8 +59,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 SAME_LEVEL = {0, 6}
 SAME_LEVEL_PAIRS = {("recipes", "bases")}
 TORCH_FREE = {"errors", "types", "language", "config", "layers", "durable", "ranks", "stop", "rundir", "rules",
-              "verdicts", "tasks", "data", "bases", "recipes", "checks", "report", "environment", "checking", "draft",
-              "cli", "quotes", "mend", "diagnose"}  # fmt: skip
+              "quiet", "verdicts", "tasks", "data", "bases", "recipes", "checks", "report", "environment", "checking",
+              "draft", "cli", "quotes", "mend", "diagnose"}  # fmt: skip
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "sklearn", "scipy", "pandas", "pyarrow"}
 
 

@@ -262,6 +262,16 @@ class MineConfig(_Node):
     """Keep the pairs of rows whose right answer is itself probably wrong (classifications)."""
 
 
+class CompareConfig(_Node):
+    """What ``exactune compare`` trains on the same rows, and answers the same rows with."""
+
+    methods: list[Literal["base", "kshot", "sft", "sft+dpo", "orpo"]] = ["base", "kshot", "sft", "sft+dpo", "orpo"]
+    """``base``: the base model as it is. ``kshot``: with ``evaluate.shots`` training rows in its prompt. The others are
+    methods of training; all are held against ``sft``, which has to be among them."""
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [1, 2, 3]
+    """Each method is trained once for each, instead of ``training.seed``. One tells nothing of chance."""
+
+
 def _none_word(value: Any) -> Any:
     return None if value in ("none", "None", False) else value
 
@@ -302,6 +312,7 @@ class Config(_Node):
     gate_on: Literal["value", "lower"] = "value"
     """What a gate looks at: the ``value``, or the end of its 95% interval that is less favourable (``lower``)."""
     mine: MineConfig = MineConfig()
+    compare: CompareConfig = CompareConfig()
     output_dir: str = "runs/default"
     """The run folder, relative to the working directory."""
 

@@ -35,7 +35,17 @@ from exactune.durable import replaced_file, write_text
 from exactune.errors import RunError
 from exactune.language import Text, say
 
-__all__ = ["LOOP", "Run", "append_jsonl", "read_json", "read_jsonl", "unwritable", "write_json", "write_jsonl"]
+__all__ = [
+    "COMPARISON",
+    "LOOP",
+    "Run",
+    "append_jsonl",
+    "read_json",
+    "read_jsonl",
+    "unwritable",
+    "write_json",
+    "write_jsonl",
+]
 
 MARKER = "config.yaml"
 FIRST = "recipe.json"
@@ -43,6 +53,8 @@ FIRST = "recipe.json"
 LOCK = ".lock"
 LOOP = "auto.json"
 """What ``train --auto`` says of the runs in a folder; it stands in place of a run's files."""
+COMPARISON = "compare.json"
+"""What ``exactune compare`` says of the runs in a folder; likewise."""
 OWN = {MARKER, FIRST, "env.json", "data.json", "findings.json", "train", "checkpoints", "adapter", "model", "eval",
        "export", "diagnosis.json", "report.html", "mine", LOCK}  # fmt: skip
 HALF_WRITTEN = {f".{name}{end}" for name in OWN for end in (".tmp", ".old")}
@@ -140,11 +152,19 @@ class Run:
         return run
 
     def refuse_several(self) -> None:
-        """A folder of ``train --auto`` is no run, but holds some.
+        """A folder of ``train --auto`` or ``compare`` is no run, but holds some.
 
         Raises:
             RunError: This is one; names the run that was kept.
         """
+        if (self.path / COMPARISON).is_file():
+            raise RunError(
+                say(
+                    "{path} holds the runs of `exactune compare`, a folder each. Name one of them, for example {run}.",
+                    path=self.path,
+                    run=self.path / next((one["run"] for one in read_json(self.path / COMPARISON)["runs"]), "sft-1"),
+                )
+            )
         if not (self.path / LOOP).is_file():
             return
         if kept := read_json(self.path / LOOP)["kept"]:

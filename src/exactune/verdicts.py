@@ -7,7 +7,7 @@ from typing import Any
 
 from exactune.language import Text, say
 
-__all__ = ["against_baseline", "against_run", "baseline_name"]
+__all__ = ["against_baseline", "against_run", "baseline_name", "method_name"]
 
 
 def baseline_name(name: str) -> Text:
@@ -20,6 +20,15 @@ def baseline_name(name: str) -> Text:
         "zero_shot": say("the base model without fine-tuning"),
         "few_shot": say("the base model with examples in its prompt"),
     }
+    return names.get(name) or Text(name)
+
+
+def method_name(name: str) -> Text:
+    """A method of ``compare`` as it stands in a sentence or a table."""
+    names = {
+        "base": say("the base model"), "kshot": say("the base model with examples"), "sft": Text("SFT"),
+        "sft+dpo": Text("SFT + DPO"), "orpo": Text("ORPO"), "pairs": say("mining of pairs"),
+    }  # fmt: skip
     return names.get(name) or Text(name)
 
 

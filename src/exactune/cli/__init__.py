@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
@@ -14,6 +12,7 @@ import typer
 
 from exactune import ranks
 from exactune.cli.check import check
+from exactune.cli.compare import compare
 from exactune.cli.diagnose import diagnose
 from exactune.cli.env import env
 from exactune.cli.eval import eval_
@@ -28,6 +27,7 @@ from exactune.cli.screen import fail
 from exactune.cli.train import train
 from exactune.errors import ExactuneError, Interrupted
 from exactune.language import say, speaking
+from exactune.quiet import quiet_libraries
 from exactune.stop import StopNow, StopRequest, listening
 
 __all__ = ["app", "main"]
@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "diagnose": diagnose,
     "report": report,
     "mine": mine,
+    "compare": compare,
     "export": export,
     "env": env,
 }
@@ -68,7 +69,7 @@ def _global(
 
 def main() -> None:
     """The ``exactune`` command. Exit codes: 0 done, 1 the answer is no, 2 the user must change something."""
-    _quiet_libraries()
+    quiet_libraries()
     try:
         language = chosen(sys.argv[1:], os.environ)
     except ExactuneError as error:
@@ -88,16 +89,3 @@ def _run(language: str, stop: StopRequest) -> None:
         fail(say("Stopped."), code=128 + (stop.signal_number or signal.SIGINT))
     except ExactuneError as error:
         fail(str(error), getattr(error, "findings", ()))
-
-
-def _quiet_libraries() -> None:
-    """Progress bars and advice of libraries would drown ours; a user's own setting wins."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    # They tell each other of names that will go; a user can do nothing about it.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|accelerate|datasets)\.")
-    # Where it is installed, it advises at every start to fetch a kernel from the hub, which nothing of ours would use.
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

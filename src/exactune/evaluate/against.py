@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from exactune.errors import RunError
@@ -17,7 +18,7 @@ from exactune.rundir import Run, read_jsonl
 from exactune.tasks import Parsed, Score, Task, task_from_config
 from exactune.types import Status
 
-__all__ = ["compare_runs"]
+__all__ = ["Scored", "compare_runs", "read_scored"]
 
 
 def compare_runs(run: Run, other: Run) -> dict[str, Any]:
@@ -65,6 +66,40 @@ def compare_runs(run: Run, other: Run) -> dict[str, Any]:
         "primary": task.primary,
         "metrics": compare(task, our_counts, their_counts.taken(places), strata.numbers),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The answers of one run, scored.
+
+    Attributes:
+        rows: What was asked, in order: id, and a digest of input and right answer.
+        counted: What the answers were worth.
+        strata: Which rows are drawn from together.
+    """
+
+    rows: Sequence[tuple[str, bytes]]
+    counted: Counted
+    strata: Sequence[int]
+
+
+def read_scored(run: Run, task: Task | None = None) -> Scored:
+    """What a run answered, from its folder.
+
+    Args:
+        run: The run.
+        task: Scores; without it, the run's own.
+
+    Raises:
+        RunError: It has no answers.
+    """
+    task = task or _task(run)
+    rows, counted, strata = [], Counted(), Strata(task)
+    for line in _lines(run):
+        rows.append((line["id"], _digest(line)))
+        counted.add(_score(task, line))
+        strata.add(_gold(line))
+    return Scored(rows, counted, strata.numbers)
 
 
 def _no_common_rows(run: Run, other: Run, *, same_names: bool) -> str:

@@ -15,7 +15,7 @@ from exactune.evaluate.counted import ABSENT, Counted
 from exactune.evaluate.metrics import CONFIDENCE, percentiles
 from exactune.tasks import METRICS, Task
 
-__all__ = ["POWER", "compare"]
+__all__ = ["POWER", "compare", "verdict"]
 
 POWER = 0.8
 """Chance with which the rows that are called enough would show a difference of this size."""
@@ -64,13 +64,14 @@ def compare(
             "ours": value,
             "theirs": others[name],
             "difference": figure,
-            "verdict": _verdict(name, figure["low"], figure["high"]),
+            "verdict": verdict(name, figure["low"], figure["high"]),
             "rows_needed": _rows_needed(figure["value"], difference, rows),
         }
     return found
 
 
-def _verdict(metric: str, low: float, high: float) -> str:
+def verdict(metric: str, low: float, high: float) -> str:
+    """What an interval of a difference says: ``better``, ``worse``, or ``level`` where it holds 0."""
     if low <= 0 <= high:
         return "level"
     return "better" if (low > 0) == (METRICS[metric] == "max") else "worse"

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 import torch
 
 from exactune.data.split import stratified_slice
+from exactune.infer.answers import Answer
 from exactune.infer.artifact import Artifact
 from exactune.tasks import Parsed
 from exactune.types import Example, Message
 
-__all__ = ["choose_shots", "prompted"]
+__all__ = ["ask", "choose_shots", "prompted"]
 
 
 def choose_shots(
@@ -53,7 +54,21 @@ def prompted(
     batch_size: int,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Parsed]:
-    """The answers of a model to some rows, by their ids.
+    """The answers of a model to some rows, by their ids; arguments are those of :func:`ask`."""
+    answers = ask(artifact, model, rows, shots, batch_size=batch_size, advance=advance)
+    return {row.id: answer.parsed for row, answer in zip(rows, answers, strict=True)}
+
+
+def ask(
+    artifact: Artifact,
+    model: torch.nn.Module,
+    rows: Sequence[Example],
+    shots: Sequence[Example],
+    *,
+    batch_size: int,
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[Answer]:
+    """The answers of a model to some rows, in order.
 
     Args:
         artifact: How prompts are written and answers read.
@@ -64,11 +79,10 @@ def prompted(
         advance: Called with the number of rows just answered.
     """
     prompts = [artifact.template.prompt_ids(_with_shots(row.prompt, shots)) for row in rows]
-    answers = artifact.answering(
+    return artifact.answering(
         model, prompts, sources=[row.input for row in rows],
         batch_size=batch_size, tolerance=torch.inf, advance=advance,
     )  # fmt: skip
-    return {row.id: answer.parsed for row, answer in zip(rows, answers, strict=True)}
 
 
 def _with_shots(prompt: Sequence[Message], shots: Sequence[Example]) -> list[Message]:

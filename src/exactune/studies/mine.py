@@ -28,7 +28,7 @@ from exactune.tasks import Parsed, Task
 from exactune.train.fit import Display
 from exactune.types import Example, Status
 
-__all__ = ["PAIRS", "Mined", "mine"]
+__all__ = ["PAIRS", "Mined", "as_preference", "mine"]
 
 PAIRS = "pairs.jsonl"
 RECORD = "mined.json"
@@ -120,7 +120,7 @@ def _mine(
             "minutes": round((time.monotonic() - started) / 60, 2),
         }
         if choice.kept:
-            write_jsonl(file, (*map(_pair, choice.kept), *map(_row, plain)))
+            write_jsonl(file, (*map(_pair, choice.kept), *map(as_preference, plain)))
         elif output is None:
             file.unlink(missing_ok=True)
         write_json(run.mine / RECORD, document)
@@ -225,14 +225,14 @@ def _plain(train: Sequence[Example], choice: Choice) -> list[Example]:
 def _pair(mistake: Mistake) -> dict[str, Any]:
     told = mistake.told
     return {
-        **_row(mistake.row, told.wrong),
+        **as_preference(mistake.row, told.wrong),
         "kinds": list(mistake.kinds),
         "probability": told.probability,
         **({} if told.gold is None else {"gold_probability": told.gold}),
     }
 
 
-def _row(row: Example, rejected: str | None = None) -> dict[str, Any]:
+def as_preference(row: Example, rejected: str | None = None) -> dict[str, Any]:
     """A row in the preference format; loaded again, it has the very ids that it was trained on."""
     turns = [turn for turn in row.prompt if turn.role != "system" or turn.content]
     return {
