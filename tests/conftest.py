@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,11 +30,10 @@ def _no_waiting_for_the_disk() -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _libraries_set_aside() -> Iterator[None]:
+def _libraries_set_aside() -> None:
     """A run collects garbage twice; without the half million objects of the libraries, in no time."""
     gc.collect()
     gc.freeze()
-    yield
 
 
 @pytest.fixture(scope="session")

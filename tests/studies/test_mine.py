@@ -174,7 +174,7 @@ def test_the_command_shows_what_it_made_and_how_to_use_it(
     wrong = done.mined.document["wrong"]
     assert f"rows    24 of 24 training rows answered, {wrong} wrongly" in printed
     assert f"without {wrong - 3}: more than 3 pairs in all" in printed
-    assert f"  adapter: {done.run.path}\n  training: {{method: dpo}}\n  data: {{train: {file}}}" in printed
+    assert f"  start_from: {done.run.path}\n  training: {{method: dpo}}\n  data: {{train: {file}}}" in printed
     assert len([*read_jsonl(file)]) == 3
 
 
