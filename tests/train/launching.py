@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from exactune import cli
-from exactune.train.steps import Pass
+from exactune.train.steps import Answers
 
 import killing
 from killing import Moments
@@ -26,12 +26,12 @@ class OfTheLauncher(Moments):
 
 def poison(row: int) -> None:
     """Let the loss of a row, by its position, be no number."""
-    real = Pass.nll
+    real = Answers.nll
 
-    def nll(self: Pass, *arguments: Any) -> Any:
+    def nll(self: Answers, *arguments: Any) -> Any:
         return real(self, *arguments) * (math.nan if row in self.rows.tolist() else 1)
 
-    Pass.nll = nll  # type: ignore[method-assign]
+    Answers.nll = nll  # type: ignore[method-assign]
 
 
 def _train(arguments: list[str], moments: Moments | None) -> None:
