@@ -30,7 +30,7 @@ LAYERS = [
         "quiet",
     },
     {"tasks", "data", "bases", "recipes"},
-    {"render", "quotes"},
+    {"render", "quotes", "collapse"},
     {"checks", "infer"},
     {"train", "evaluate", "diagnose"},
     {"report", "environment", "export"},
@@ -60,7 +60,7 @@ SAME_LEVEL = {0, 6}
 SAME_LEVEL_PAIRS = {("recipes", "bases")}
 TORCH_FREE = {"errors", "types", "language", "config", "layers", "durable", "ranks", "stop", "rundir", "rules",
               "quiet", "verdicts", "tasks", "data", "bases", "recipes", "checks", "report", "environment", "checking",
-              "draft", "cli", "quotes", "mend", "diagnose"}  # fmt: skip
+              "draft", "cli", "quotes", "collapse", "mend", "diagnose"}  # fmt: skip
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "sklearn", "scipy", "pandas", "pyarrow"}
 
 

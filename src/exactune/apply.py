@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from exactune.config import Config
+from exactune.config import PREFERENCE, Config
 from exactune.data.general import GeneralFile, load_general
 from exactune.data.inputs import read_inputs
 from exactune.data.load import load as load_rows
@@ -18,13 +18,14 @@ from exactune.evaluate.evaluation import Evaluation
 from exactune.evaluate.evidence import answer_blocks, gather_evidence
 from exactune.evaluate.gate import judge_gates
 from exactune.evaluate.general import measure_forgetting
+from exactune.evaluate.start import against_start, find_length
 from exactune.infer.answers import Answer
 from exactune.infer.artifact import Artifact, load_artifact
 from exactune.language import say, stored
 from exactune.layers import read_patch, resolve
 from exactune.rundir import Run, read_json, write_json, write_jsonl
 from exactune.types import Example
-from exactune.used import IN_MEMORY, used_rows
+from exactune.used import IN_MEMORY, run_of, used_rows
 
 __all__ = ["calibrate", "evaluate", "load", "predict"]
 
@@ -95,7 +96,7 @@ def evaluate(
     if block := confidences.block(artifact.calibration, fitted_on_these=data is None and split == "eval"):
         document["calibration"] = block
     if contest.left_out:
-        document = stored({**document, "baselines_left_out": contest.left_out}, "baselines_left_out")
+        document["baselines_left_out"] = contest.left_out
     if data is None:
         if config.evaluate.general:
             files = load_general(config, run.path) if general is None else general
@@ -104,9 +105,23 @@ def evaluate(
                 artifact, files, config, mixed=counts["mix"], train=counts["train"]
             )
         document |= gather_evidence(run, config, artifact, evaluation, examples, train or (), advance)
+        document |= _beside_start(run, config, examples)
         document["gates"] = judge_gates(config.gate, config.gate_on, document["metrics"])
+    if contest.left_out or "left_out" in document.get("start", {}):
+        document = stored(document, *(key for key in ("baselines_left_out", "start") if key in document))
+    if data is None:
         write_json(run.metrics, document)
     return document
+
+
+def _beside_start(run: Run, config: Config, rows: Sequence[Example]) -> dict[str, Any]:
+    """What has changed since the run that it goes on from: ``start`` and, of preference methods, ``length``."""
+    start = run_of(run.path / config.start_from) if config.start_from else None
+    found = {
+        "start": against_start(run, start, config.start_from) if start and config.start_from else None,
+        "length": find_length(run, start, rows) if config.training.method in PREFERENCE else None,
+    }
+    return {name: block for name, block in found.items() if block is not None}
 
 
 def _lines(

@@ -162,9 +162,7 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
     Raises:
         ExactuneError: Config, rows, model or template cannot be used; nothing has been written.
     """
-    user = source.resolved.config
-    parent = find_parent(user.start_from, source.folder) if user.start_from else None
-    layers = ([parent.patch] if parent else []) + [*source.patches]
+    parent, layers = _layers(source)
     user = resolve(layers).config
     if parent:
         parent.refuse_other_shape(user)
@@ -221,6 +219,13 @@ def make_plan(source: Source, *, output: str | None = None) -> Plan:
         parent=parent,
         known=known,
     )
+
+
+def _layers(source: Source) -> tuple[Parent | None, list[Patch]]:
+    """The run that ``start_from`` names, and the user's layers above what that one decides."""
+    start = source.resolved.config.start_from
+    parent = find_parent(start, source.folder) if start else None
+    return parent, [*([parent.patch] if parent else []), *source.patches]
 
 
 def _refuse_unquantizable(config: Config) -> None:
@@ -346,11 +351,15 @@ def check_rows(source: Source) -> tuple[Loaded, list[Finding]]:
     Raises:
         ExactuneError: Config, files or model cannot be read. Bad rows are findings.
     """
-    config = source.resolved.config
-    base = find_base(config.model, config.model_revision)
+    parent, layers = _layers(source)
+    config = resolve(layers).config
+    base = parent.base if parent else find_base(config.model, config.model_revision)
     template = Template.load(base)
     loaded = load(config, source.folder)
-    return loaded, _findings(config, base, loaded, template, encode_rows(template, loaded.splits))
+    if scored_as_parent(config) and (theirs := parent_rows(source.folder, config)):
+        loaded = replace(loaded, splits=_scored_as_parent(loaded, theirs.splits)[0])
+    rejected = encode_rejected(template, loaded.splits.train) if config.training.method in PREFERENCE else {}
+    return loaded, _findings(config, base, loaded, template, encode_rows(template, loaded.splits), rejected)
 
 
 def _findings(

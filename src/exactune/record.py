@@ -96,7 +96,23 @@ def _data_document(plan: Plan) -> dict[str, Any]:
             "longest": max(len(row) for row in plan.encoded),
             "sha256": ids_digest(plan.encoded),
         },
+        **({"pairs": _pairs(plan)} if plan.rejected else {}),
     }  # fmt: skip
+
+
+def _pairs(plan: Plan) -> dict[str, Any]:
+    """How long the two answers of its pairs are, in tokens."""
+    sides = [
+        (len(row.answer_ids), len(worse.answer_ids))
+        for row, worse in zip(plan.encoded, plan.rejected, strict=True) if worse
+    ]  # fmt: skip
+    return {
+        "rows": len(sides),
+        "chosen_longer": sum(chosen > rejected for chosen, rejected in sides),
+        "rejected_longer": sum(chosen < rejected for chosen, rejected in sides),
+        "chosen_mean": sum(chosen for chosen, _ in sides) / len(sides),
+        "rejected_mean": sum(rejected for _, rejected in sides) / len(sides),
+    }
 
 
 def _unusable(finding: Finding, number: int) -> dict[str, Any]:

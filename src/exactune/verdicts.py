@@ -7,7 +7,7 @@ from typing import Any
 
 from exactune.language import Text, say
 
-__all__ = ["against_baseline", "against_run", "baseline_name", "method_name"]
+__all__ = ["against_baseline", "against_run", "against_start", "baseline_name", "method_name"]
 
 
 def baseline_name(name: str) -> Text:
@@ -41,6 +41,12 @@ def against_run(document: Mapping[str, Any]) -> Text:
     """The verdict on two runs by their primary metric: of :func:`~exactune.evaluate.against.compare_runs`."""
     metric = document["primary"]
     return _verdict(document["metrics"][metric], metric, Text(document["against"]))
+
+
+def against_start(block: Mapping[str, Any]) -> Text:
+    """The verdict of ``eval/metrics.json``'s ``start``, by the primary metric."""
+    metric = block["primary"]
+    return _verdict(block["metrics"][metric], metric, say("the run it goes on from ({run})", run=block["run"]))
 
 
 def _verdict(found: Mapping[str, Any], metric: str, other: Text) -> Text:

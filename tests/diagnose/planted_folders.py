@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from run_folders import Folder, finding
+from run_folders import Folder, finding, preferring
 
 __all__ = ["PLANTED", "Planted"]
 
@@ -124,6 +124,34 @@ def unsure(folder: Folder) -> None:
     folder["metrics"]["calibration"]["after"]["bins"][1] |= {"confidence": 0.98, "accuracy": 0.7}
 
 
+def collapsed(folder: Folder) -> None:
+    preferring(folder)
+    for line, score in zip([line for line in folder["lines"] if "eval" in line], (0.81, 0.8, 0.78, 0.6), strict=True):
+        line["eval"]["macro_f1"] = score
+    folder["best"] = {"step": 0, "epoch": 0.0, "metric": "macro_f1", "value": 0.81}
+
+
+def lengthened(folder: Folder) -> None:
+    preferring(folder)
+    folder["data"]["pairs"] |= {"chosen_longer": 48, "rejected_longer": 4, "chosen_mean": 9.0, "rejected_mean": 5.0}
+    folder["metrics"]["length"] |= {"answers": 96.0, "others": 61.0, "difference": {"value": 35, "low": 30, "high": 40}}
+
+
+def known(folder: Folder) -> None:
+    preferring(folder)
+    folder["reference"] = [{"chosen": -0.1, "rejected": -8.0} for _ in range(60)]
+    for line in folder["lines"]:
+        if "margin" in line:
+            line["margin"] += 4
+
+
+def start_better(folder: Folder) -> None:
+    preferring(folder)
+    folder["metrics"]["start"]["metrics"]["macro_f1"] |= {
+        "verdict": "worse", "difference": {"value": -0.052, "low": -0.091, "high": -0.014},
+    }  # fmt: skip
+
+
 PLANTED = {
     "R101": Planted(
         overfit, {"lora.lora_dropout": 0.1, "training.weight_decay": 0.05, "training.num_epochs": 3}
@@ -161,5 +189,13 @@ PLANTED = {
     "R306": Planted(unsure),
     "R307": Planted(lambda folder: folder["metrics"]["doubts"].update(share=0.29)),
     "R308": Planted(unlike, explains=("R101", "R302")),
+    "R401": Planted(
+        collapsed, {"training.learning_rate": 0.00025, "dpo.sft_weight": 0.2}, explains=("R404",)
+    ),
+    "R402": Planted(lengthened),
+    "R403": Planted(known),
+    "R404": Planted(
+        start_better, {"training.num_epochs": 1, "training.learning_rate": 0.00025, "dpo.sft_weight": 0.2}
+    ),
 }  # fmt: skip
 """Code -> what is planted and what has to be found."""

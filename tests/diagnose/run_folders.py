@@ -90,6 +90,42 @@ def healthy() -> Folder:
     }  # fmt: skip
 
 
+def preferring(folder: Folder, method: str = "dpo") -> None:
+    """Make it a healthy preference run: 3 epochs from another run, on 60 pairs that one got wrong."""
+    folder["config"] |= {"start_from": "../sft"} if method == "dpo" else {}
+    folder["config"]["training"] = {"method": method, "num_epochs": 3, "learning_rate": 0.0005}
+    folder["recipe"]["values"] = PATCHES | {"training.num_epochs": "1-3", "training.learning_rate": 0.0005}
+    interval = {"low": 0.77, "high": 0.85}
+    lines: list[dict[str, Any]] = [
+        {"step": 0, "epoch": 0.0, "time": 0.0, "moved": 0.0, "interval": interval,
+         "eval": {"loss": 0.4, "macro_f1": 0.81, "accuracy": 0.81}},
+    ][: method == "dpo"]  # fmt: skip
+    for epoch, (margin, score) in enumerate(zip((0.1, 0.4, 0.7), (0.815, 0.83, 0.82), strict=True), 1):
+        lines += [
+            {"step": 10 * epoch, "epoch": float(epoch), "loss": 0.69 - 0.1 * epoch, "grad_norm": 1.0,
+             "margin": margin, "pair_accuracy": 0.5 + 0.1 * epoch, "logps_chosen": -4.0, "logps_rejected": -3.0},
+            {"step": 10 * epoch, "epoch": float(epoch), "time": 0.0, "moved": 0.02 * epoch, "interval": interval,
+             "eval": {"loss": 0.4, "macro_f1": score, "accuracy": score}},
+        ]  # fmt: skip
+    best = {"step": 20, "epoch": 2.0, "metric": "macro_f1", "value": 0.83}
+    folder |= {
+        "lines": lines,
+        "best": best,
+        "reference": [{"chosen": -4.0, "rejected": -3.0 - n % 3} for n in range(60)],
+    }
+    folder["data"]["pairs"] = {
+        "rows": 60, "chosen_longer": 16, "rejected_longer": 14, "chosen_mean": 3.0, "rejected_mean": 3.0,
+    }  # fmt: skip
+    difference = {"value": 0.01, "low": -0.01, "high": 0.03}
+    found = {"rows": 300, "ours": 0.82, "theirs": 0.81, "difference": difference, "verdict": "level",
+             "rows_needed": 900}  # fmt: skip
+    folder["metrics"] |= {
+        "start": {"run": "../sft", "rows": 300, "primary": "macro_f1", "metrics": {"macro_f1": found}},
+        "length": {"rows": 300, "answers": 4.1, "others": 4.0, "beside": "start",
+                   "difference": {"value": 0.1, "low": -0.1, "high": 0.3}},
+    }  # fmt: skip
+
+
 def write_folder(path: Path, change: Callable[[Folder], Any] | None = None) -> Run:
     """A healthy run, changed."""
     folder = copy.deepcopy(healthy())
@@ -101,6 +137,8 @@ def write_folder(path: Path, change: Callable[[Folder], Any] | None = None) -> R
     write_json(run.data, folder["data"])
     write_json(run.findings, folder["findings"])
     write_jsonl(run.train_metrics, folder["lines"])
+    if "reference" in folder:
+        write_jsonl(run.train_metrics.with_name("reference.jsonl"), folder["reference"])
     if folder["best"]:
         write_json(run.train_metrics.with_name("best.json"), folder["best"])
     if folder["metrics"]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_folders import Folder, finding, write_folder
+from run_folders import Folder, finding, preferring, write_folder
 
 from exactune.diagnose import RULES, Symptoms, diagnose
 from exactune.diagnose.knowledge import brought, explained_by, place, remedy, thresholds
@@ -20,7 +20,19 @@ from exactune.layers import parse_mapping, read_patch, resolve
 from exactune.rules import Finding, Rule
 from exactune.rundir import Run, read_json, read_jsonl
 
-from planted_folders import PLANTED, figure, leaked, losses, overfit, trained, underfit
+from planted_folders import (
+    PLANTED,
+    collapsed,
+    figure,
+    known,
+    leaked,
+    lengthened,
+    losses,
+    overfit,
+    start_better,
+    trained,
+    underfit,
+)
 
 CODES = {rule.code for rule in RULES}
 SECTIONS = ("What it does:", "Why it matters:", "Example:", "Fix:")
@@ -57,7 +69,7 @@ def test_docstrings_have_their_sections_in_order(rule: Rule[Symptoms]) -> None:
 def test_what_is_known_of_a_rule_names_rules_and_keys(rule: Rule[Symptoms]) -> None:
     assert set(explained_by(rule.code)) <= CODES - {rule.code}
     assert {operation["key"].split(".")[0] for operation in remedy(rule.code)} <= {
-        "training", "lora", "constrain", "task"
+        "training", "lora", "constrain", "task", "dpo", "orpo"
     }  # fmt: skip
 
 
@@ -235,7 +247,7 @@ def test_a_run_that_logged_no_step_is_diagnosed(rule: Rule[Symptoms], tmp_path: 
         folder["lines"] = [line for line in folder["lines"] if "eval" in line]
 
     findings = found(tmp_path, PLANTED[rule.code].plant, brief)
-    assert rule.code in {"R103", "R106"} or findings[0].code == rule.code
+    assert rule.code in {"R103", "R106", "R401"} or findings[0].code == rule.code
 
 
 def test_a_run_longer_than_the_guide_has_it_goes_back_to_the_guide(tmp_path: Path) -> None:
@@ -351,3 +363,157 @@ def test_what_is_said_to_be_explained_can_be(tmp_path: Path) -> None:
     shown = {"R201", "R203", "R204", "R205", "R206"}
     for code in CODES - shown:
         assert all(place(code) < place(other) for other in explained_by(code)), code
+
+
+# R401 to R404, and what the others say of preference runs
+
+
+@pytest.mark.parametrize("method", ["dpo", "orpo"])
+def test_nothing_is_wrong_with_a_healthy_preference_run(method: str, tmp_path: Path) -> None:
+    assert found(tmp_path, lambda folder: preferring(folder, method)) == []
+
+
+@pytest.mark.parametrize("plant", [collapsed, lengthened, known, start_better])
+def test_of_other_runs_they_say_nothing(plant: Any, tmp_path: Path) -> None:
+    sft = lambda folder: folder["config"]["training"].update(method="sft")  # noqa: E731
+    assert not [code for code in codes(found(tmp_path, plant, sft)) if code.startswith("R4")]
+
+
+def test_a_collapse_that_ended_training_says_so(tmp_path: Path) -> None:
+    def stopped(folder: Folder) -> None:
+        collapsed(folder)
+        folder["lines"] = [line for line in folder["lines"] if line["step"] in (0, 10, 30)]
+        for line in folder["lines"]:
+            line.update({"step": 20, "epoch": 2.0} if line["step"] == 30 else {})
+
+    (leading,) = found(tmp_path, stopped)
+    assert leading.message == (
+        "macro_f1 fell from 0.810 before the first step to 0.600 while the mean margin of the pairs grew from 0.10 to "
+        "0.70; training was stopped for it after epoch 2"
+    )
+    assert leading.evidence["stopped"] is True
+
+
+def test_orpo_has_no_start_so_it_falls_from_its_best(tmp_path: Path) -> None:
+    def fallen(folder: Folder, last: float) -> None:
+        preferring(folder, "orpo")
+        folder["lines"][-1]["eval"]["macro_f1"] = last
+
+    assert found(tmp_path / "within", lambda folder: fallen(folder, 0.78)) == []
+    (leading,) = found(tmp_path / "below", lambda folder: fallen(folder, 0.7))
+    assert leading.code == "R401"
+    assert "fell from 0.830 after epoch 2 to 0.700" in leading.message
+    assert leading.patch == {"training.learning_rate": 0.00025, "orpo.beta": 0.05}
+
+
+def test_lengths_have_to_change_the_way_the_pairs_lead(tmp_path: Path) -> None:
+    def measured(name: str, **block: Any) -> list[str]:
+        def change(folder: Folder) -> None:
+            lengthened(folder)
+            folder["metrics"]["length"] |= block
+
+        return codes(found(tmp_path / name, change))
+
+    assert measured("other", difference={"value": -35, "low": -40, "high": -30}) == []
+    assert measured("little", difference={"value": 5, "low": 4, "high": 6}) == []
+    assert measured("chance", difference={"value": 35, "low": -2, "high": 72}) == []
+    few = lambda folder: folder["data"]["pairs"].update(chosen_longer=14, rejected_longer=1)  # noqa: E731
+    assert found(tmp_path / "few", lengthened, few) == []
+
+    def shorter(folder: Folder) -> None:
+        lengthened(folder)
+        folder["data"]["pairs"] |= {"chosen_longer": 4, "rejected_longer": 48}
+        folder["metrics"]["length"]["difference"] = {"value": -35, "low": -40, "high": -30}
+
+    (leading,) = found(tmp_path / "shorter", shorter)
+    assert "the shorter one in 48 of 52 pairs" in leading.message
+
+
+def test_pairs_that_are_known_are_worth_a_word_and_a_margin_at_once_a_warning(tmp_path: Path) -> None:
+    def slow(folder: Folder) -> None:
+        known(folder)
+        for line in folder["lines"]:
+            if "margin" in line:
+                line["margin"] -= 4
+
+    (leading,) = found(tmp_path / "known", slow)
+    assert (leading.code, str(leading.severity)) == ("R403", "info")
+    assert leading.message.startswith("before the first step the model prefers the better answer in 100% of 60 pairs")
+    (leading,) = found(tmp_path / "both", known)
+    assert "; by step 10 the mean margin of the pairs was 4.1" in leading.message
+
+    def odds(folder: Folder) -> None:
+        preferring(folder, "orpo")
+        folder["lines"][0]["pair_accuracy"] = 1.0
+
+    (leading,) = found(tmp_path / "orpo", odds)
+    assert (leading.code, str(leading.severity)) == ("R403", "info")
+
+
+def test_a_start_that_nothing_has_beaten_is_said(tmp_path: Path) -> None:
+    def level(folder: Folder) -> None:
+        collapsed(folder)
+        folder["lines"][-1]["eval"]["macro_f1"] = 0.79
+
+    (leading,) = found(tmp_path, level)
+    assert (leading.code, str(leading.severity)) == ("R404", "info")
+    assert "(macro_f1 0.810, then 0.800 at best)" in leading.message
+
+
+def test_the_loss_of_pairs_is_not_read_as_one_of_answers(tmp_path: Path) -> None:
+    def dpo(folder: Folder, losses: tuple[float, ...] = (), **evaluated: list[float]) -> None:
+        preferring(folder)
+        ends = [line for line in folder["lines"] if "eval" in line]
+        for line, loss in zip([line for line in folder["lines"] if "loss" in line], losses, strict=bool(losses)):
+            line["loss"] = loss
+        for name, values in evaluated.items():
+            for line, value in zip(ends, values, strict=True):
+                line["eval"][name] = value
+
+    def at_the_end(folder: Folder) -> None:
+        dpo(folder, macro_f1=[0.81, 0.82, 0.83, 0.84], loss=[0.4, 0.38, 0.35, 0.3])
+        folder["best"] = {"step": 30, "epoch": 3.0, "metric": "macro_f1", "value": 0.84}
+
+    assert found(tmp_path / "R106", at_the_end) == []
+    unscored = lambda folder: folder.update(metrics={})  # noqa: E731
+    rising = lambda folder: dpo(folder, (0.3, 0.1, 0.05), loss=[0.4, 0.5, 0.6, 0.8])  # noqa: E731
+    assert found(tmp_path / "R101", rising, unscored) == []
+    assert found(tmp_path / "R103-flat", lambda folder: dpo(folder, (0.6931, 0.6932, 0.6933))) == []
+    assert found(tmp_path / "R103-low", lambda folder: dpo(folder, (0.6931, 0.05, 0.2))) == []
+    (broken,) = found(tmp_path / "R103", lambda folder: dpo(folder, (0.6931, 0.5, 3.0)))
+    assert broken.code == "R103"
+
+
+def test_what_the_first_run_has_not_learned_is_no_matter_of_pairs(tmp_path: Path) -> None:
+    (leading,) = found(tmp_path / "under", preferring, lambda folder: (trained(folder, 0.55), figure(folder, 0.5)))
+    assert (leading.code, leading.patch) == ("R102", None)
+    assert "still falling" not in leading.message
+    (leading,) = found(tmp_path / "over", preferring, lambda folder: (trained(folder, 0.99), figure(folder, 0.7)))
+    assert (leading.code, leading.patch) == ("R101", None)
+
+
+def test_an_adapter_that_goes_on_keeps_its_shape(tmp_path: Path) -> None:
+    goes_on = lambda folder: folder["config"].update(start_from="../sft")  # noqa: E731
+    (leading,) = found(tmp_path, PLANTED["R102"].plant, goes_on, lambda folder: folder["config"]["lora"].update(r=1))
+    assert leading.patch == {"training.learning_rate": 0.005}
+
+
+def test_small_steps_of_dpo_are_steps(tmp_path: Path) -> None:
+    def small(folder: Folder, margin: float) -> None:
+        preferring(folder)
+        trained(folder, 0.8)
+        figure(folder, 0.78)
+        for line in folder["lines"]:
+            line.update({"moved": 0.001} if "eval" in line and line["step"] else {})
+            line.update({"margin": margin} if "margin" in line else {})
+
+    assert "R105" not in codes(found(tmp_path / "apart", lambda folder: small(folder, 0.3)))
+    assert codes(found(tmp_path / "still", lambda folder: small(folder, 0.01)))[0] == "R105"
+
+    def kept_start(folder: Folder) -> None:
+        small(folder, 0.3)
+        for line in folder["lines"]:
+            line.update({"moved": 0.3} if "eval" in line and line["step"] else {})
+        folder["best"] |= {"step": 0}
+
+    assert "R105" not in codes(found(tmp_path / "start", kept_start))

@@ -40,6 +40,21 @@ EVIDENCE: dict[str, dict[str, Any]] = {
     "R306": {"ece": 0.118, "confidence": 0.91, "accuracy": 0.79},
     "R307": {"share": 0.083, "rows": 412},
     "R308": {"auc": 0.93, "length": {"train": 24.0, "scored": 58.0}, "labels": {"distance": 0.22}, "drop": 0.06},
+    "R401": {"metric_before": 0.81, "metric_after": 0.64, "margin_first": 0.02, "margin_last": 4.1, "stopped": True},
+    "R402": {
+        "pair_share": 0.92,
+        "pairs": 52,
+        "chosen_mean": 9.0,
+        "rejected_mean": 5.0,
+        "answers": 96.0,
+        "others": 61.0,
+        "difference": 35.0,
+        "low": 30.0,
+        "high": 40.0,
+        "beside": "start",
+    },
+    "R403": {"pair_share": 0.96, "pairs": 90, "lead": 5.4, "margin_last": 0.47},
+    "R404": {"difference": -0.052, "low": -0.091, "high": -0.014, "rows": 206, "ours": 0.76, "theirs": 0.81},
 }
 """Code -> what its rule measured."""
 
@@ -49,7 +64,8 @@ NAMES = {
     "R204": "one-label-swallows", "R205": "spans-invented", "R206": "thinking-in-answers",
     "R301": "not-better-than-baseline", "R302": "below-expected-band", "R303": "general-ability-lost",
     "R304": "eval-set-too-small", "R305": "suspiciously-good", "R306": "badly-calibrated", "R307": "label-noise",
-    "R308": "test-unlike-train",
+    "R308": "test-unlike-train", "R401": "preference-collapse", "R402": "length-bias", "R403": "pairs-too-easy",
+    "R404": "sft-was-better",
 }  # fmt: skip
 
 PATCH = {"training.num_epochs": 3, "training.learning_rate": 1e-5, "lora.lora_dropout": 0.1, "gate.macro_f1": 0.8}
@@ -84,6 +100,16 @@ def diagnose(run: Run, *findings: dict[str, Any]) -> None:
     write_json(run.path / "diagnosis.json", list(findings))
     if run.metrics.is_file():
         write_json(run.metrics, read_json(run.metrics) | MEASURED)
+
+
+def add_margins(run: Run) -> None:
+    """What a preference method logs at every step."""
+    lines = [
+        line | {"margin": 0.4 * line["epoch"], "pair_accuracy": 0.9, "logps_chosen": -0.1 * line["epoch"],
+                "logps_rejected": -3 * line["epoch"]} if "eval" not in line else line
+        for line in read_jsonl(run.train_metrics)
+    ]  # fmt: skip
+    write_jsonl(run.train_metrics, lines)
 
 
 def add_moved(run: Run) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from report_html import Element, parse, sections
 from report_runs import base_run
-from sick_runs import EVIDENCE, MEASURED, NAMES, PATCH, add_moved, diagnose, finding
+from sick_runs import EVIDENCE, MEASURED, NAMES, PATCH, add_margins, add_moved, diagnose, finding
 
 import sentences
 from exactune.diagnose.remedies import as_yaml
@@ -33,7 +33,8 @@ PICTURES = {
     "R203": {"scored", "trained"}, "R204": {"1", "2", "3", "4"}, "R205": set(), "R206": {"share"},
     "R301": {"1", "2", "3", "4", "5", "difference"}, "R302": {""}, "R303": {"1", "2"}, "R304": {"", "rows", "needed"},
     "R305": {"1", "2"}, "R306": {"reliability"}, "R307": set(),
-    "R308": {"auc", "script-1", "script-2", "label-1", "label-2", "label-3"},
+    "R308": {"auc", "script-1", "script-2", "label-1", "label-2", "label-3"}, "R401": {"score", "margin"},
+    "R402": {"pairs", "others", "answers"}, "R403": {"pairs", "margin"}, "R404": {"difference"},
 }  # fmt: skip
 """Code -> names of its pictures; the figure itself has none, R307 is a table and R205 needs a run with spans."""
 
@@ -63,6 +64,7 @@ def cells(element: Element) -> list[list[str]]:
 def sick(judged: Run) -> Run:
     """A complete run that any finding can be written into."""
     add_moved(judged)
+    add_margins(judged)
     return judged
 
 

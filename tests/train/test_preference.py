@@ -16,13 +16,13 @@ from transformers import TrainerCallback
 from trl import DPOConfig, DPOTrainer
 from trl.experimental.orpo import ORPOTrainer
 
+from exactune.collapse import collapsed
 from exactune.config import LoraSettings, TrainingConfig
 from exactune.render.attention import attend_by_blocks
 from exactune.render.packing import CostModel, cut_groups, pack
 from exactune.render.template import Encoded
 from exactune.train import methods
 from exactune.train.adapter import make_trainable
-from exactune.train.collapse import collapsed
 from exactune.train.preference import Scores, dpo, log_odds, orpo, padded_pairs, tree_pairs
 from exactune.train.steps import Cutter
 

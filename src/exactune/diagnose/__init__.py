@@ -12,6 +12,7 @@ from dataclasses import replace
 from exactune.diagnose.answers import invented_spans, malformed, no_stop, outside_labels, swallowed, thinking
 from exactune.diagnose.knowledge import brought, explained_by, place
 from exactune.diagnose.learning import diverged, hardly_moved, oscillating, overfit, still_improving, underfit
+from exactune.diagnose.preferences import collapse, length_bias, sft_was_better, too_easy
 from exactune.diagnose.rows import label_noise, too_good, unlike_train
 from exactune.diagnose.symptoms import Symptoms, read_symptoms
 from exactune.diagnose.worth import below_expected, confidence_off, forgetting, no_better, too_few_scored
@@ -42,6 +43,10 @@ RULES: tuple[Rule[Symptoms], ...] = (
     Rule("R306", "badly-calibrated", Severity.WARNING, confidence_off),
     Rule("R307", "label-noise", Severity.WARNING, label_noise),
     Rule("R308", "test-unlike-train", Severity.WARNING, unlike_train),
+    Rule("R401", "preference-collapse", Severity.WARNING, collapse),
+    Rule("R402", "length-bias", Severity.WARNING, length_bias),
+    Rule("R403", "pairs-too-easy", Severity.WARNING, too_easy),
+    Rule("R404", "sft-was-better", Severity.WARNING, sft_was_better),
 )
 
 _BAD = (Severity.ERROR, Severity.WARNING, Severity.INFO)

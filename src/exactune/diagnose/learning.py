@@ -20,7 +20,7 @@ def overfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     What it does:
         Fires when training rows are answered better than the scored rows by 15 points or more, and their 95 % intervals
         do not meet. Before a run is scored: when the eval loss ended more than a fifth above its lowest value, and the
-        training loss at half of that or less.
+        training loss at half of that or less; not of `dpo`, whose training loss is of another kind.
 
     Why it matters:
         What is learned by heart does not carry over to new rows. The best checkpoint is the one kept, so the worst of
@@ -40,7 +40,7 @@ def overfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         "last_epoch": _epoch(seen.evaluations[-1]),
     }  # fmt: skip
     # A run of fewer steps than `logging_steps` has logged no loss.
-    if seen.epoch_losses:
+    if seen.epoch_losses and not seen.loss_of_pairs:
         curve["train"] = seen.epoch_losses[-1]
     if trained and scored:
         gap = trained.value - scored.value
@@ -77,7 +77,7 @@ def underfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
 
     What it does:
         Fires when the metric is below 0.90 on training rows (its whole 95 % interval is), and less than 15 points
-        better there than on the scored rows.
+        better there than on the scored rows. Of a run that goes on from another one, these are the rows of that one.
 
     Why it matters:
         A model that has not learned the rows it was shown has room left: more rows will not help before it has.
@@ -86,7 +86,8 @@ def underfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         macro_f1 is 0.410 on training rows and 0.380 on the scored rows, and the loss was still falling
 
     Fix:
-        Train longer, with a larger rank and a higher learning rate.
+        Train longer, with a larger rank and a higher learning rate; where `dpo` goes on from another run, that one:
+        pairs do not teach a task.
     """
     trained, scored = seen.trained_figure, seen.figure
     if trained is None or scored is None or trained.high >= limit("learned"):
@@ -105,7 +106,7 @@ def underfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
         else say("{metric} is {train:.3f} on training rows and {scored:.3f} on the scored rows", **told),
         evidence={
             "train": trained.value, "scored": scored.value, "falling": falling,
-            "train_loss": seen.epoch_losses[-1] if seen.epoch_losses else None,
+            "train_loss": seen.epoch_losses[-1] if seen.epoch_losses and not seen.loss_of_pairs else None,
             "learning_rate": seen.config.training.learning_rate,
             "recipe_rate": seen.recipe.get("training.learning_rate"),
         },
@@ -114,7 +115,12 @@ def underfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
 
 
 def _falling(seen: Symptoms) -> float:
-    """Share of the training loss that the last epoch took away; of a single epoch, its second half."""
+    """Share of the training loss that the last epoch took away; of a single epoch, its second half.
+
+    Of pairs, 0: their loss falls for as long as the model leaves the reference, whatever that does to the task.
+    """
+    if seen.loss_of_pairs:
+        return 0.0
     losses = seen.epoch_losses
     if len(losses) < 2:
         lines = [line.loss for line in seen.steps]
@@ -128,8 +134,9 @@ def diverged(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
 
     What it does:
         Looks at the training loss: fires when the mean of the last epoch is half as high again as that of the best
-    one, when the last logged values are as high as the first, or when one is four times the highest of the epoch
-    before it. Fires, too, when the weights were changed by twice their own norm.
+        one, when the last logged values are as high as the first, or when one is four times the highest of the epoch
+        before it. Fires, too, when the weights were changed by twice their own norm. The loss of `dpo` has to rise
+        above its first value: below that, pairs are told apart better than before the first step.
 
     Why it matters:
         Steps too large for the weights destroy what the base model knows. Later epochs may look calm and learn only
@@ -148,12 +155,14 @@ def diverged(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     first, last, best = seen.steps[0].loss, losses[-1], min(losses)
     # Of three lines or fewer the first is one of the last.
     spike, ended = _spike(seen), min((line.loss for line in seen.steps[3:][-3:]), default=0.0)
-    if last > limit("diverged") * best and last > 0.1 * first:
+    # A loss of pairs that stays where it began is that of pairs that cannot be told apart.
+    as_high = limit("diverged") if seen.loss_of_pairs else limit("never_learned")
+    if last > limit("diverged") * best and last > _least(seen):
         message = say(
             "the mean training loss was {best:.3f} in epoch {epoch} and {last:.3f} in the last one",
             best=best, epoch=losses.index(best) + 1, last=last,
         )  # fmt: skip
-    elif ended >= limit("never_learned") * first and not _still(seen):
+    elif ended >= as_high * first and not _still(seen):
         message = say("the training loss began at {first:.3f} and ended at {last:.3f}", first=first, last=last)
     elif spike is not None:
         message = say(
@@ -176,6 +185,12 @@ def diverged(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     yield rule.finding(message, evidence=evidence, patch=patch_for(rule.code, seen))
 
 
+def _least(seen: Symptoms) -> float:
+    """What a loss has to be above to be one of a training that broke down: of answers a tenth of the first one, of
+    pairs the first one."""
+    return (1.0 if seen.loss_of_pairs else 0.1) * seen.steps[0].loss
+
+
 def _still(seen: Symptoms) -> bool:
     """Whether the weights are known to have stayed where they were: then a flat loss is no divergence."""
     return 0 < _moved(seen) < limit("moved")
@@ -190,7 +205,7 @@ def _spike(seen: Symptoms) -> tuple[int, float, float] | None:
     """Step, highest loss of the epoch before it, and its loss, where the loss jumped."""
     for number, line in enumerate(seen.steps):
         before = [one.loss for one in seen.steps[:number] if one.epoch >= line.epoch - 1]
-        if len(before) > 2 and line.loss > limit("spike") * max(before) and line.loss > 0.1 * seen.steps[0].loss:
+        if len(before) > 2 and line.loss > limit("spike") * max(before) and line.loss > _least(seen):
             return line.step, max(before), line.loss
     return None
 
@@ -236,10 +251,11 @@ def hardly_moved(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
 
     What it does:
         Fires when training has changed the weights it published by less than 0.5 % of their norm, and training rows are
-        not answered well (as R102 says) or were not asked for.
+        not answered well (as R102 says) or were not asked for. `dpo` takes small steps, so of it pairs have to be told
+        apart hardly better than at the start, too (a margin below 0.1).
 
     Why it matters:
-        The run answers as the base model does, whatever its loss curve looks like. A learning rate copied from full
+        The run answers as what it began with does, whatever its loss curve looks like. A learning rate copied from full
         fine-tuning, or from another base, is the usual reason.
 
     Example:
@@ -248,11 +264,16 @@ def hardly_moved(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
     Fix:
         Raise the learning rate to the recipe's, or tenfold where it was that high already.
     """
-    last = seen.chosen or (seen.evaluations[-1] if seen.evaluations else None)
+    last = seen.evaluations[-1] if seen.evaluations else None
+    if seen.chosen and seen.chosen.step:
+        # Before the first step, where a start that was not beaten is published, nothing can have moved.
+        last = seen.chosen
     if last is None or last.moved is None or last.moved >= limit("moved"):
         return
     if seen.trained_figure and seen.trained_figure.high >= limit("learned"):
         # Of weights that are large, or all trained, a small part is enough.
+        return
+    if seen.loss_of_pairs and max((line.margin or 0.0 for line in seen.steps), default=0.0) >= limit("told_apart"):
         return
     rate, given = seen.config.training.learning_rate, seen.recipe.get("training.learning_rate")
     yield rule.finding(
@@ -273,7 +294,8 @@ def still_improving(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
 
     What it does:
         Fires when the last epoch allowed was the best one, and took 3 % or more off both losses, the eval loss and
-        the training loss; not where all eval rows are answered rightly.
+        the training loss; not where all eval rows are answered rightly, and not of `dpo`: the loss of pairs falls for
+        as long as the model leaves its start, whatever that does to the task.
 
     Why it matters:
         The limit decided, not the model: the same rows have more to give.

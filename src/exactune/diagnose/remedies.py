@@ -13,6 +13,10 @@ from exactune.rules import Finding
 
 __all__ = ["as_yaml", "patch_for", "patch_yaml"]
 
+METHODS = ("sft", "dpo", "orpo")
+SHAPE = ("lora.r", "lora.lora_alpha", "lora.target_modules")
+"""Of an adapter: what a run that goes on from another one cannot change."""
+
 
 def patch_for(code: str, seen: Symptoms) -> dict[str, Any] | None:
     """Dotted config keys with new values, or None where nothing in the config would help.
@@ -23,6 +27,8 @@ def patch_for(code: str, seen: Symptoms) -> dict[str, Any] | None:
     """
     stages: tuple[dict[str, Any], dict[str, Any]] = {}, {}
     for operation in remedy(code):
+        if seen.method not in operation.get("of", METHODS):
+            continue
         stages[operation.get("beyond", False)].update(_changes(operation, seen))
     return stages[0] or stages[1] or None
 
@@ -32,6 +38,8 @@ def _changes(operation: Mapping[str, Any], seen: Symptoms) -> Iterator[tuple[str
     key, used = operation["key"], _used(seen, operation["key"])
     if used is None and key.startswith("lora."):
         # Every weight was trained, so there is no adapter to change.
+        return
+    if key in SHAPE and seen.config.start_from:
         return
     if isinstance(used, Epochs):
         value = _epochs(operation, used, seen)
@@ -72,6 +80,8 @@ def _value(operation: Mapping[str, Any], used: Any, seen: Symptoms) -> Any:
 
 def _epochs(operation: Mapping[str, Any], used: Epochs, seen: Symptoms) -> Any:
     """Fewer, or more; a number is exact, the recipe's may be a range."""
+    if "at_most" in operation:
+        return min(used.maximum, operation["at_most"])
     if "fewer" in operation:
         # Not fewer than the eval loss was falling for, nor, in a run that had more, than the guide's tables have: they
         # give few rows many epochs.

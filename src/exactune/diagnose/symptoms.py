@@ -9,7 +9,7 @@ from itertools import islice
 from statistics import fmean
 from typing import Any
 
-from exactune.config import Config
+from exactune.config import PREFERENCE, Config
 from exactune.errors import RunError
 from exactune.language import restored, say
 from exactune.layers import read_patch, resolve
@@ -23,12 +23,23 @@ NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One logged line of training; ``loss`` is the mean of the steps since the line before."""
+    """One logged line of training; ``loss`` is the mean of the steps since the line before.
+
+    Attributes:
+        step: Optimizer step.
+        epoch: Epochs trained by then.
+        loss: Of the answers, of the pairs (``dpo``), or of both (``orpo``).
+        grad_norm: Of the last of those steps.
+        margin: Of preference methods: by how much the better answers are preferred, mean.
+        pair_accuracy: Share of pairs with a margin above 0.
+    """
 
     step: int
     epoch: float
     loss: float
     grad_norm: float | None
+    margin: float | None = None
+    pair_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +85,13 @@ class Symptoms:
         rows: Number of training rows.
         held_out: Number of eval and test rows.
         withheld: Files of test rows that the run may not see yet, as in ``train --auto``.
+        lines: Of ``train/metrics.jsonl``, as they are.
         steps: Logged lines of training, each step once.
         evaluations: In order.
         kept: ``train/best.json``: the evaluation whose weights were published; empty while training.
         scored: ``eval/metrics.json``; empty if the run was not scored.
         checks: Findings of the data checks, as JSON; of rows that were skipped for them, none.
+        pairs: ``pairs`` of ``data.json``: how long the answers of the preference pairs are; empty without any.
     """
 
     run: Run
@@ -88,11 +101,35 @@ class Symptoms:
     rows: int
     held_out: int
     withheld: frozenset[str]
+    lines: tuple[Mapping[str, Any], ...]
     steps: tuple[Step, ...]
     evaluations: tuple[Evaluation, ...]
     kept: Mapping[str, Any]
     scored: Mapping[str, Any]
     checks: Sequence[Mapping[str, Any]]
+    pairs: Mapping[str, Any]
+
+    @property
+    def method(self) -> str:
+        """``training.method``."""
+        return self.config.training.method
+
+    @property
+    def prefers(self) -> bool:
+        """Whether preference pairs were learned."""
+        return self.method in PREFERENCE
+
+    @property
+    def loss_of_pairs(self) -> bool:
+        """Whether the training loss is that of pairs alone: it begins at ln 2, and is no likelihood of answers."""
+        return self.method == "dpo"
+
+    @cached_property
+    def reference(self) -> tuple[tuple[float, float], ...]:
+        """Log-likelihoods of the better and the worse answer of each pair before the first step (nats), of ``dpo``."""
+        file = self.run.train_metrics.with_name("reference.jsonl")
+        lines = read_jsonl(file) if self.loss_of_pairs else ()
+        return tuple((line["chosen"], line["rejected"]) for line in lines)
 
     @property
     def task(self) -> str:
@@ -186,11 +223,13 @@ def read_symptoms(run: Run) -> Symptoms:
         rows=recipe["rows"],
         held_out=data["splits"]["eval"]["rows"] + tested,
         withheld=frozenset(file["path"] for file in data["files"] if file["split"] == "test" and not tested),
+        lines=tuple(lines),
         steps=tuple(_steps(lines)),
         evaluations=tuple(_evaluations(lines)),
         kept=read_json(best) if best.is_file() else {},
         scored=read_json(run.metrics) if run.metrics.is_file() else {},
         checks=[restored(finding) for finding in read_json(run.findings) if not _skipped(finding, config)],
+        pairs=data.get("pairs", {}),
     )
 
 
@@ -204,7 +243,8 @@ def _steps(lines: Sequence[Mapping[str, Any]]) -> Iterator[Step]:
     known = {line["step"]: line for line in lines if "eval" not in line}
     for step in sorted(known):
         line = known[step]
-        yield Step(step, line["epoch"], line["loss"], line.get("grad_norm"))
+        figures = (line.get(name) for name in ("grad_norm", "margin", "pair_accuracy"))
+        yield Step(step, line["epoch"], line["loss"], *figures)
 
 
 def _evaluations(lines: Sequence[Mapping[str, Any]]) -> Iterator[Evaluation]:

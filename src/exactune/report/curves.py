@@ -13,6 +13,9 @@ __all__ = ["Curves", "Evaluation", "Point", "primary_metric", "read_curves"]
 BUCKETS = 240
 """Most points of a drawn line; more cannot be seen and only make the file larger."""
 
+PREFERRED = ("margin", "pair_accuracy", "logps_chosen", "logps_rejected")
+"""What preference methods log beside the loss."""
+
 PRIMARY = ("macro_f1", "field_f1", "entity_f1", "triple_f1", "token_f1", "exact_match", "accuracy")
 """Which metric speaks for a run that was not scored, in order of preference."""
 
@@ -46,6 +49,7 @@ class Curves:
         best: The evaluation that ``metric`` prefers; the first of equals.
         step: The last step logged.
         epoch: Its epoch.
+        preferred: Of preference methods, each of :data:`PREFERRED` that was logged, thinned as the loss is.
     """
 
     train_loss: tuple[Point, ...]
@@ -55,6 +59,7 @@ class Curves:
     best: Evaluation | None
     step: int
     epoch: float
+    preferred: Mapping[str, tuple[Point, ...]]
 
     def line(self, score: str) -> tuple[Point, ...]:
         """One score over the evaluations."""
@@ -89,6 +94,7 @@ def read_curves(lines: Iterable[Mapping[str, Any]], chosen: Mapping[str, Any], w
     losses: dict[int, Point] = {}
     evaluations: dict[int, Evaluation] = {}
     moved: dict[int, Point] = {}
+    preferred: dict[str, dict[int, Point]] = {name: {} for name in PREFERRED}
     for line in lines:
         step, epoch, loss = integer(line.get("step")), number(line.get("epoch")), number(line.get("loss"))
         if step is None or epoch is None:
@@ -102,13 +108,17 @@ def read_curves(lines: Iterable[Mapping[str, Any]], chosen: Mapping[str, Any], w
                 moved[step] = Point(epoch, distance)
         elif loss is not None:
             losses[step] = Point(epoch, loss)
+            for name, points in preferred.items():
+                if (found := number(line.get(name))) is not None:
+                    points[step] = Point(epoch, found)
     if not losses and not evaluations:
         return None
     ordered = tuple(evaluations[step] for step in sorted(evaluations))
     names = tuple(dict.fromkeys(name for one in ordered for name in one.scores if name != "loss"))
     likely = (text(chosen.get("metric")), *wanted)
     metric = next((name for name in likely if name in ("loss", *names)), primary_metric(names) or "loss")
-    kept = evaluations.get(integer(chosen.get("step")) or 0)
+    kept_step = integer(chosen.get("step"))
+    kept = None if kept_step is None else evaluations.get(kept_step)
     last = max((*losses, *evaluations))
     return Curves(
         train_loss=_thin([losses[step] for step in sorted(losses)]),
@@ -118,6 +128,9 @@ def read_curves(lines: Iterable[Mapping[str, Any]], chosen: Mapping[str, Any], w
         best=kept if kept and metric in kept.scores else _best(ordered, metric),
         step=last,
         epoch=max(losses[last].x if last in losses else 0.0, evaluations[last].epoch if last in evaluations else 0.0),
+        preferred={
+            name: _thin([points[step] for step in sorted(points)]) for name, points in preferred.items() if points
+        },
     )
 
 

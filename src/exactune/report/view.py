@@ -17,6 +17,7 @@ from exactune.report.general import General, read_general
 from exactune.report.mistakes import Mistakes, read_mistakes
 from exactune.report.reliability import Calibration, read_calibration
 from exactune.report.scores import Scores, read_scores
+from exactune.report.start import Pairs, Start, read_pairs, read_start
 from exactune.rules import Finding, worst_first
 from exactune.rundir import Run
 from exactune.types import Location
@@ -93,6 +94,8 @@ class View:
         state: How far the run came: ``prepared`` only, ``stopped`` in training, ``trained``, or ``scored``.
         broken: Files that could not be read, or not to their end.
         task: ``task`` of the config.
+        method: ``training.method``.
+        began: The run or artifact that training went on from; empty if it began with the base model.
         settings: Training values, those set by someone first.
         others: All other settings.
         splits: Rows by split; empty splits are left out.
@@ -100,6 +103,8 @@ class View:
         checkpoint: Name of the newest checkpoint; empty without one.
         examples: The rows that ``faults`` quotes.
         table: The scored rows.
+        pairs: The preference pairs that were learned.
+        start: The comparison with the run that this one goes on from.
     """
 
     name: str
@@ -107,6 +112,8 @@ class View:
     broken: tuple[str, ...]
     model: str
     task: Mapping[str, Any]
+    method: str
+    began: str
     recipe: Recipe
     settings: tuple[Setting, ...]
     others: tuple[Setting, ...]
@@ -126,6 +133,8 @@ class View:
     table: Table
     general: tuple[General, ...]
     environment: Environment
+    pairs: Pairs | None
+    start: Start | None
 
 
 def read_view(run: Run) -> View:
@@ -153,6 +162,8 @@ def read_view(run: Run) -> View:
         state="scored" if scores else "trained" if best else "stopped" if curves else "prepared",
         model=environment.model or text(config.get("model")),
         task=mapping(config.get("task")),
+        method=text(training.get("method")),
+        began=text(config.get("start_from")),
         recipe=_recipe(recipe),
         settings=tuple(sorted((one for one in settings if _is_training(one)), key=lambda one: one.source == "default")),
         others=tuple(one for one in settings if not _is_training(one)),
@@ -179,6 +190,8 @@ def read_view(run: Run) -> View:
         table=table,
         general=read_general(mapping(metrics.get("general"))),
         environment=environment,
+        pairs=read_pairs(data),
+        start=read_start(restored(metrics)),
         broken=tuple(files.broken),
     )
 

@@ -13,13 +13,13 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from exactune import ranks
+from exactune.collapse import collapsed
 from exactune.config import TrainingConfig
 from exactune.errors import TrainingError
 from exactune.language import say
 from exactune.rundir import append_jsonl, read_jsonl
 from exactune.stop import StopEvaluation, StopRequest
 from exactune.tasks import better
-from exactune.train.collapse import collapsed
 
 __all__ = ["Best", "Judge", "TrainingOver"]
 
@@ -62,7 +62,7 @@ class Judge(TrainerCallback):
         show: Told of every evaluation: epoch, metrics, whether it is the best.
         movement: Model -> how far training has taken its weights, for the line.
         compares_with_start: Judge the model before the first step, too: what it is then has to be beaten, and training
-            ends where it gets worse while the pairs get better (:func:`~exactune.train.collapse.collapsed`).
+            ends where it gets worse while the pairs get better (:func:`~exactune.collapse.collapsed`).
     """
 
     def __init__(
