@@ -71,12 +71,20 @@ def test_train_takes_what_init_writes(shape: Callable[[Path], list[str]], task: 
     (here / "configs").mkdir()
     assert run("init", *shape(here / "data"), "-o", "configs/task.yaml") == 0
     assert "exactune train configs/task.yaml" in capsys.readouterr().out
-    assert run("train", "configs/task.yaml", "--dry-run") == 0
-    assert f"task    {task}" in capsys.readouterr().out
+    plan = make_plan(config_source("configs/task.yaml"))
+    assert (plan.task.type, plan.errors) == (task, [])
     config = yaml.safe_load((here / "configs" / "task.yaml").read_text(encoding="utf-8"))
     assert config["task"]["type"] == task
     files = config["data"]["train"]
     assert all(not Path(file).is_absolute() for file in ([files] if isinstance(files, str) else files))
+
+
+def test_the_command_takes_what_init_writes(here: Path, capsys) -> None:
+    shape, task = SHAPES["nested"]
+    assert run("init", *shape(here / "data"), "-o", "task.yaml") == 0
+    capsys.readouterr()
+    assert run("train", "task.yaml", "--dry-run") == 0
+    assert f"task    {task}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", SETS)
