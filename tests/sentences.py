@@ -27,11 +27,16 @@ EXPLAINED: tuple[Rule[Any], ...] = checks.RULES + diagnose.RULES
 """Rules of the data and of runs."""
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+def names() -> Iterator[str]:
+    """Of the modules that speak."""
     for path in sorted(ROOT.rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
         if not name.startswith(UNCONVERTED):
-            yield name, ast.parse(path.read_text(encoding="utf-8"))
+            yield name
+
+
+def module(name: str) -> ast.Module:
+    return ast.parse((ROOT / name).read_text(encoding="utf-8"))
 
 
 def called(node: ast.Call) -> str:
@@ -40,8 +45,8 @@ def called(node: ast.Call) -> str:
 
 def in_python() -> Iterator[str]:
     """Templates of ``say``, ``said`` and ``join``, and nouns of ``count``."""
-    for _, tree in modules():
-        for node in ast.walk(tree):
+    for module_name in names():
+        for node in ast.walk(module(module_name)):
             if not isinstance(node, ast.Call):
                 continue
             name, first = called(node), node.args[0] if node.args else None

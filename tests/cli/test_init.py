@@ -10,6 +10,8 @@ import yaml
 from drafts import array, folder_of, jsonl, labelled, one, pairs, spans, splits, table, text_rows
 from test_bad_inputs import run
 
+from exactune.plan import config_source, make_plan
+
 from made import rows
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -69,16 +71,24 @@ def test_train_takes_what_init_writes(shape: Callable[[Path], list[str]], task: 
     (here / "configs").mkdir()
     assert run("init", *shape(here / "data"), "-o", "configs/task.yaml") == 0
     assert "exactune train configs/task.yaml" in capsys.readouterr().out
-    assert run("train", "configs/task.yaml", "--dry-run") == 0
-    assert f"task    {task}" in capsys.readouterr().out
+    plan = make_plan(config_source("configs/task.yaml"))
+    assert (plan.task.type, plan.errors) == (task, [])
     config = yaml.safe_load((here / "configs" / "task.yaml").read_text(encoding="utf-8"))
     assert config["task"]["type"] == task
     files = config["data"]["train"]
     assert all(not Path(file).is_absolute() for file in ([files] if isinstance(files, str) else files))
 
 
+def test_the_command_takes_what_init_writes(here: Path, capsys) -> None:
+    shape, task = SHAPES["nested"]
+    assert run("init", *shape(here / "data"), "-o", "task.yaml") == 0
+    capsys.readouterr()
+    assert run("train", "task.yaml", "--dry-run") == 0
+    assert f"task    {task}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", SETS)
-def test_train_takes_what_init_writes_for_real_rows(name: str, here: Path, capsys) -> None:
+def test_train_takes_what_init_writes_for_real_rows(name: str, here: Path) -> None:
     if not (SHARED / name).is_dir():
         pytest.skip(f"the data set {name} is not here")
     (here / name).mkdir()
@@ -86,7 +96,9 @@ def test_train_takes_what_init_writes_for_real_rows(name: str, here: Path, capsy
         text = (SHARED / name / f"{split}.jsonl").read_text(encoding="utf-8")
         (here / name / f"{split}.jsonl").write_text("".join(text.splitlines(keepends=True)[:lines]), encoding="utf-8")
     assert run("init", name) == 0
-    assert run("train", "task.yaml", "--dry-run") == 0, capsys.readouterr().err
+    plan = make_plan(config_source("task.yaml"))
+    assert plan.encoded
+    assert not plan.errors
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in SHARED.glob("corpus_*")))
