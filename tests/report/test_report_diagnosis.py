@@ -302,7 +302,15 @@ def test_every_sentence_is_chinese(sick: Run) -> None:
     document = report(sick, "zh-TW")
     assert document.find("html")[0].attributes["lang"] == "zh-TW"
     text = section(document).text
-    for part in ("診斷", "過擬合", f"有 {len(EVIDENCE)} 個問題值得注意", "沒有任何 user 回合有文字", "請寫 null", "該改什麼", "複製"):
+    for part in (
+        "診斷",
+        "過擬合",
+        f"有 {len(EVIDENCE)} 個問題值得注意",
+        "沒有任何 user 回合有文字",
+        "請寫 null",
+        "該改什麼",
+        "複製",
+    ):
         assert part in text
 
     def own(element: Element) -> str:
