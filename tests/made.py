@@ -24,6 +24,16 @@ def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
     ]
 
 
+def pairs(count: int, start: int = 0) -> list[dict[str, Any]]:
+    """Preference pairs: each right answer beside that of the next row."""
+    made = rows(count + 1, start)
+    answers = [row["messages"][2]["content"] for row in made]
+    return [
+        {"prompt": row["messages"][:2], "chosen": answers[number], "rejected": answers[number + 1]}
+        for number, row in enumerate(made[:count])
+    ]
+
+
 def write_jsonl(path: Path, items: Iterable[Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items), encoding="utf-8")

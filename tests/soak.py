@@ -71,12 +71,15 @@ def main() -> int:
     parser.add_argument("--single", type=int, default=25, help="runs killed once, for each method")
     parser.add_argument("--five", type=int, default=5, help="runs killed five times, for each method")
     parser.add_argument("--example", type=int, default=1, help="runs of the bundled example, for each kind of moment")
+    parser.add_argument(
+        "--methods", nargs="*", default=[*killing.METHODS, "example"], help="of killing.METHODS, and `example`"
+    )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     random, counts, began = Random(given.seed), Counter[str](), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         tiny = [(1, MOMENTS)] * given.single + [(5, MOMENTS)] * given.five
-        for name in (*killing.METHODS, "example"):
+        for name in given.methods:
             place = Path(folder) / name
             place.mkdir()
             is_example = name == "example"

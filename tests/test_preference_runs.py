@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 import exactune
-from exactune.errors import ConfigError, DataError, RunError
+from exactune.errors import ConfigError, DataError, Interrupted, RunError
 from exactune.plan import config_source, make_plan
 from exactune.render.batch import answer_logps, collate
 from exactune.render.template import Template
 from exactune.rundir import Run, read_json, read_jsonl
+from test_resume import Stopping
 
-from made import rows, write_jsonl, write_task
+from made import pairs, rows, write_jsonl, write_task
 
 SETTINGS = "evaluate: {baselines: [majority], train_rows: 4}\n"
 DPO = (
     "training: {method: dpo, num_epochs: 3, learning_rate: 1e-3, logging_steps: 5, per_device_train_batch_size: 2,\n"
     "  gradient_accumulation_steps: 1}\n"
 )
+WEIGHTS = "adapter_model.safetensors"
 ONE_BY_ONE = ["training.per_device_train_batch_size=1"]
 """72 steps for 24 pairs."""
-
-
-def pairs(count: int, start: int = 0) -> list[dict[str, Any]]:
-    """Each answer beside that of the next row."""
-    made = rows(count + 1, start)
-    answers = [row["messages"][2]["content"] for row in made]
-    return [
-        {"prompt": row["messages"][:2], "chosen": answers[number], "rejected": answers[number + 1]}
-        for number, row in enumerate(made[:count])
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +101,75 @@ def test_the_artifact_is_one_adapter_that_knows_where_it_comes_from(place: Path,
 
 def test_it_trains_again_from_its_own_config(place: Path, tuned: Run) -> None:
     again = exactune.train(tuned.config, output=str(place / "again"))
-    name = "adapter_model.safetensors"
-    assert (again.adapter / name).read_bytes() == (tuned.adapter / name).read_bytes()
+    assert (again.adapter / WEIGHTS).read_bytes() == (tuned.adapter / WEIGHTS).read_bytes()
+
+
+def same(run: Run, other: Run) -> None:
+    """Whether the weights and what was logged are equal, but for the times."""
+    assert (run.adapter / WEIGHTS).read_bytes() == (other.adapter / WEIGHTS).read_bytes()
+    logged = [[line | {"time": 0} for line in read_jsonl(one.train_metrics)] for one in (run, other)]
+    assert logged[0] == logged[1]
+
+
+def test_a_run_that_was_stopped_goes_on_with_its_reference(place: Path, tuned: Run) -> None:
+    """SIGKILL at drawn moments: ``make soak``."""
+    file, cut = config(place, f"start_from: sft\n{DPO}{SETTINGS}", "cut.yaml"), Run(place / "cut")
+    with pytest.raises(Interrupted, match="Stopped at step 30 of 72"):
+        exactune.train(file, assignments=ONE_BY_ONE, output=str(cut.path), display=Stopping(30))
+    reference = cut.path / "train" / "reference.jsonl"
+    before = reference.read_bytes()
+    exactune.train(file, assignments=ONE_BY_ONE, output=str(cut.path), resume=True)
+    assert reference.read_bytes() == before == (tuned.path / "train" / "reference.jsonl").read_bytes()
+    same(cut, tuned)
+
+
+def test_what_has_changed_since_the_start_is_measured(place: Path, tuned: Run) -> None:
+    metrics = read_json(tuned.metrics)
+    start, length = metrics["start"], metrics["length"]
+    assert (start["run"], start["rows"], start["primary"]) == ("../sft", 12, "macro_f1")
+    found, before = start["metrics"]["macro_f1"], read_json(place / "sft" / "eval" / "metrics.json")
+    assert (found["ours"], found["theirs"]) == (
+        metrics["metrics"]["macro_f1"]["value"], before["metrics"]["macro_f1"]["value"],
+    )  # fmt: skip
+    ours, theirs = (
+        [len(line["answer"]) for line in read_jsonl(Run(place / name).predictions)] for name in ("dpo", "sft")
+    )
+    assert (length["beside"], length["rows"]) == ("start", 12)
+    assert (length["answers"], length["others"]) == (sum(ours) / 12, sum(theirs) / 12)
+    sides = read_json(tuned.data)["pairs"]
+    assert sides["rows"] == 24
+    reference = list(read_jsonl(tuned.path / "train" / "reference.jsonl"))
+    assert sides["chosen_mean"] == sum(line["chosen_tokens"] for line in reference) / 24
+    assert {"start", "length", "pairs"}.isdisjoint({**before, **read_json(place / "sft" / "data.json")})
+
+
+def test_a_start_that_is_gone_is_no_error(place: Path, tuned: Run, tmp_path: Path) -> None:
+    """Its artifact alone is enough to go on from; there is nothing to compare with then."""
+    shutil.copytree(place / "sft" / "adapter", tmp_path / "adapter")
+    for name in ("pairs", "eval"):
+        shutil.copy(place / f"{name}.jsonl", tmp_path)
+    text = f"start_from: adapter\n{DPO}{SETTINGS}".replace("num_epochs: 3", "num_epochs: 1")
+    file = config(tmp_path, text)
+    run = exactune.train(file, assignments=["data.eval=eval.jsonl"], output=str(tmp_path / "run"))
+    metrics = read_json(run.metrics)
+    assert "start" not in metrics
+    assert metrics["length"]["beside"] == "gold"
+
+
+def test_pairs_are_checked_alike_before_training_and_by_check(place: Path) -> None:
+    odd = pairs(24)
+    odd[3]["rejected"], odd[4]["rejected"], odd[5]["rejected"] = odd[3]["chosen"], " ", "{}" * 200
+    write_jsonl(place / "odd.jsonl", odd)
+    settings = DPO.replace("method: dpo", "method: dpo, max_seq_length: 120") + "check: {on_error: skip}\n"
+    file = config(place, f"start_from: sft\n{settings}", "odd.yaml")
+    file.write_text(file.read_text(encoding="utf-8").replace("pairs.jsonl", "odd.jsonl"), encoding="utf-8")
+    planned = make_plan(config_source(file), output=str(place / "odd")).findings
+    checked = exactune.check(file).findings
+    assert {"D501", "D601", "D604"} <= {finding.code for finding in planned}
+    assert {finding.code for finding in planned} == {finding.code for finding in checked}
+    with_test = [*pairs(12), *pairs(2, 200)]
+    write_jsonl(place / "odd.jsonl", with_test)
+    assert "D205" in {finding.code for finding in exactune.check(file).findings}, "test rows of the run it starts from"
 
 
 def test_supervised_training_goes_on_too(place: Path) -> None:
@@ -139,11 +198,17 @@ def test_a_fully_trained_model_is_gone_on_with(base: Path, tmp_path: Path) -> No
 def test_orpo_takes_pairs_and_single_answers(base: Path, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "train.jsonl", [*pairs(12), *rows(12, 12)])
     method = "training: {method: orpo, num_epochs: 2, learning_rate: 1e-3, logging_steps: 2}\norpo: {beta: 0.5}\n"
-    run = exactune.train(write_task(tmp_path, base, method + SETTINGS), output=str(tmp_path / "run"))
+    file = write_task(tmp_path, base, method + SETTINGS)
+    run = exactune.train(file, output=str(tmp_path / "run"))
     figures = [line for line in read_jsonl(run.train_metrics) if "margin" in line]
     assert figures[-1]["loss"] < figures[0]["loss"]
     assert read_json(run.metrics)["n"] == 12
     assert not (run.path / "train" / "reference.jsonl").exists()
+    assert read_json(run.metrics)["length"]["beside"] == "gold"
+    assert read_json(run.data)["pairs"]["rows"] == 12
+    with pytest.raises(Interrupted, match="Stopped at step 3 of 4"):
+        exactune.train(file, output=str(tmp_path / "cut"), display=Stopping(3))
+    same(exactune.train(file, output=str(tmp_path / "cut"), resume=True), run)
 
 
 def test_both_engines_have_the_same_losses(place: Path, tuned: Run) -> None:

@@ -490,6 +490,7 @@ def test_what_the_first_run_has_not_learned_is_no_matter_of_pairs(tmp_path: Path
     assert "still falling" not in leading.message
     (leading,) = found(tmp_path / "over", preferring, lambda folder: (trained(folder, 0.99), figure(folder, 0.7)))
     assert (leading.code, leading.patch) == ("R101", None)
+    assert leading.fix.startswith("It is the run in `start_from`")
 
 
 def test_an_adapter_that_goes_on_keeps_its_shape(tmp_path: Path) -> None:

@@ -42,7 +42,9 @@ def begin(run: Run, block: dict[str, Any]) -> None:
 
 def test_method_start_and_pairs_stand_in_the_setup(preferring: Run) -> None:
     setup = sections(report(preferring))["setup"]
-    assert "(DPO) goes on from ../sft" in setup.replace("../ sft", "../sft")
+    assert "DPO preference pairs, from a run that is fine-tuned already goes on from ../sft" in setup.replace(
+        "../ sft", "../sft"
+    )
     assert "Preference pairs 90 the better answer has 10.2 tokens on average, the worse one 10.0" in setup
 
 
@@ -58,7 +60,7 @@ def test_a_run_without_pairs_has_no_such_curves(sentiment: Run) -> None:
     document = report(sentiment)
     assert "start" not in sections(document)
     assert "Margin" not in document.text
-    assert "supervised fine-tuning (SFT)" in sections(document)["setup"]
+    assert "SFT supervised fine-tuning" in sections(document)["setup"]
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ import torch
 
 from exactune import cli, pipeline  # noqa: F401 - loaded once, for all processes
 from exactune.infer import engine
-from exactune.rundir import Run, read_jsonl
+from exactune.rundir import Run, read_jsonl, write_text
 
 import tiny
-from made import write_task
+from made import pairs, rows, write_jsonl, write_task
 
 Moment = Literal["saving", "writing", "evaluation", "any"]
 """``any`` is a moment by the clock; the others are calls that :class:`Moments` counts."""
@@ -42,7 +42,14 @@ SETTINGS = (
     "  per_device_train_batch_size: 2, gradient_accumulation_steps: 2}\n"
 )
 LORA = "lora: {r: 4, lora_alpha: 8, lora_dropout: 0.1}\n"
-METHODS = {"lora": LORA, "full": "lora: none\n", "qlora": f"{LORA}quantization: 4bit\n"}
+METHODS = {
+    "lora": LORA,
+    "full": "lora: none\n",
+    "qlora": f"{LORA}quantization: 4bit\n",
+    "dpo": "start_from: sft\ndata: {train: pairs.jsonl}\n",
+    "orpo": LORA,
+}
+PREFERENCE = ("dpo", "orpo")
 
 
 def _start_server() -> multiprocessing.context.ForkServerContext:
@@ -62,7 +69,19 @@ def _start_server() -> multiprocessing.context.ForkServerContext:
 def make_task(folder: Path, method: str) -> Path:
     """A config for a tiny base, with its rows."""
     base = tiny.save_base(folder / "base", width=64 if method == "qlora" else 32)
-    return write_task(folder, base, SETTINGS + METHODS[method], (22, 9, 12))
+    settings = SETTINGS
+    if method in PREFERENCE:
+        settings = settings.replace("{num_epochs", f"{{method: {method}, num_epochs")
+    if method == "orpo":
+        # As many pairs as rows without a worse answer.
+        write_jsonl(folder / "train.jsonl", [*pairs(11), *rows(11, 11)])
+    if method != "dpo":
+        return write_task(folder, base, settings + METHODS[method], (22, 9, 12))
+    first = train(write_task(folder, base, SETTINGS + LORA, (22, 9, 12)), folder / "sft")
+    assert first.code == 0, first.message
+    write_jsonl(folder / "pairs.jsonl", pairs(22))
+    write_text(folder / "task.yaml", settings + METHODS[method])
+    return folder / "task.yaml"
 
 
 class Moments:
@@ -168,11 +187,14 @@ def train(
 
 
 def result(run: Run) -> dict[str, str]:
-    """sha256 of all that a run should give again: weights, figures, answers, and the metrics file but for its times."""
+    """sha256 of all that a run should give again: weights, figures, answers, the reference of preference pairs, and the
+    metrics file but for its times."""
     lines = [{key: value for key, value in line.items() if key != "time"} for line in read_jsonl(run.train_metrics)]
     weights = [*run.artifact.glob("*.safetensors")]
     assert len(weights) == 1
     parts = {"weights": weights[0], "figures": run.metrics, "answers": run.predictions}
+    reference = run.train_metrics.with_name("reference.jsonl")
+    parts |= {"reference": reference} if reference.is_file() else {}
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in parts.items()}
     return {**digests, "metrics": hashlib.sha256(json.dumps(lines).encode()).hexdigest()}
 

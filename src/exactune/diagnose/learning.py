@@ -64,7 +64,13 @@ def overfit(seen: Symptoms, rule: Rule[Symptoms]) -> Iterator[Finding]:
             "the training loss fell to {train:.3f}",
             **curve,
         )
-    yield rule.finding(message, evidence=curve, patch=patch_for(rule.code, seen))
+    earlier = say(
+        "It is the run in `start_from` that knows these rows by heart: add rows that differ from them there, or train "
+        "that one for fewer epochs."
+    )
+    yield rule.finding(
+        message, evidence=curve, patch=patch_for(rule.code, seen), fix=earlier if seen.loss_of_pairs else None
+    )
 
 
 def _epoch(one: Evaluation) -> float:
