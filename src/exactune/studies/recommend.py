@@ -66,6 +66,8 @@ def _told(one: Summary, primary: str) -> dict[str, Any]:
 def _keep(trained: Sequence[Summary]) -> Text:
     if not trained:
         return say("SFT is the only method that was trained.")
+    if len(trained) == 1:
+        return say("Keep SFT: {method} is not better beyond chance.", method=method_name(trained[0]["method"]))
     names = join(", ", (method_name(one["method"]) for one in trained))
     return say("Keep SFT: of {methods}, none is better than it beyond chance.", methods=names)
 
