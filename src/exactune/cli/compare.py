@@ -68,11 +68,11 @@ def show_methods(document: Mapping[str, Any]) -> None:
     """A line for each method; of ``compare.json``."""
     primary = document["primary"]
     title = said("Means over {seeds}; * is the method to take", seeds=count(len(document["seeds"]), "seed"))
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(said("method"), no_wrap=True)
     for name in (primary, said("against SFT"), said("minutes"), said("peak MB")):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     words = {"better": said("real: better"), "worse": said("real: worse"), "level": said("noise")}
     for one in document["methods"]:
         difference = one["difference"] and one["difference"][primary]
