@@ -16,7 +16,7 @@ def figure(value: float, verdict: str) -> dict[str, Any]:
 def one(method: str, verdict: str | None = None, value: float = 0.0, **more: Any) -> dict[str, Any]:
     """A method as in ``compare.json``; without a verdict, nothing it was held against."""
     difference = {"field_f1": figure(value, verdict)} if verdict else None
-    trained = {"minutes": 2.0, "before": 3.0, "seeds": 3, "same": 0, "general": {}, "note": ""}
+    trained = {"minutes": 2.0, "before": 3.0, "seeds": 3, "same": 0, "unmoved": 0, "general": {}, "note": ""}
     return {"method": method, "difference": difference, **trained, **more}
 
 
@@ -53,6 +53,7 @@ def test_of_two_that_are_better_the_best_is_taken_with_its_price() -> None:
         (one("kshot", "level", 0.0), "Fine-tuning does not pay on these rows: the base model with examples"),
         (one("orpo", None, note="it failed"), "ORPO came to no figure: it failed"),
         (one("sft+dpo", "level", 0.0, same=3), "SFT + DPO is SFT here: under no seed did a mistake"),
+        (one("sft+dpo", "level", 0.0, unmoved=3), "SFT + DPO is SFT here: under every seed the model it began with"),
         (one("orpo", "level", general={"news.txt": 0.31}), "ORPO forgets: it predicts news.txt worse by 31%"),
     ],
 )  # fmt: skip

@@ -93,6 +93,12 @@ def _held(one: Summary, primary: str) -> Text:
         return say("{method} came to no figure: {note}", method=name, note=one["note"])
     if one["same"] == one["seeds"]:
         return say("{method} is SFT here: under no seed did a mistake make a pair to learn from.", method=name)
+    if one["unmoved"] == one["seeds"]:
+        return say(
+            "{method} is SFT here: under every seed the model it began with scored best on the eval rows, and was "
+            "kept.",
+            method=name,
+        )
     words = {
         "better": say("{method} is better than SFT, too: {metric} {value:+.3f} ({low:+.3f} to {high:+.3f}).",
                       **_told(one, primary)),

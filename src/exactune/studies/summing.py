@@ -69,6 +69,7 @@ def _method(record: Comparison, task: Task, method: str, runs: BySeed, reference
         "method": method,
         "seeds": len(answered),
         "same": sum(one.state == "same" for one in entries),
+        "unmoved": sum(one.epoch == 0 for one in entries),
         "failed": sum(one.state == "failed" for one in entries),
         "metrics": summarize_seeds(task, ours, strata) if ours else {},
         "difference": compare_seeds(task, ours, theirs, strata) if held else None,
