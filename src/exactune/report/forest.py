@@ -13,7 +13,7 @@ from exactune.report.svg import svg, tag
 
 __all__ = ["Held", "forest_plot"]
 
-WIDTH, LEFT, RIGHT, TOP, LINE, BOTTOM = 640, 206, 24, 12, 34, 34
+WIDTH, LEFT, RIGHT, TOP, LINE, BOTTOM = 660, 236, 24, 12, 34, 34
 LABEL = 30
 
 
