@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from bench_train import HERE, publish
+from exactune.durable import write_text
 from exactune.environment import versions
 from exactune.infer.model import default_device, describe_device
 from exactune.layers import read_patch, resolve
-from exactune.rundir import read_json, write_json, write_text
+from exactune.rundir import read_json, write_json
 
 from planted.damage import general_text
 

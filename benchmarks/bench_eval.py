@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -37,7 +38,7 @@ from exactune.apply import load
 from exactune.bases import find_base
 from exactune.environment import versions
 from exactune.infer import engine
-from exactune.infer.head import Head
+from exactune.infer.head import Head, read_head
 from exactune.infer.labels import TOLERANCE, LabelTrie, score_labels
 from exactune.infer.model import describe_device
 from exactune.render.batch import collate, pad_prompts
@@ -112,13 +113,11 @@ def ours(model: torch.nn.Module, template: Template, prompts: Answers, room: int
         def decode(ids: Sequence[int]) -> Any:
             return list(ids)
 
-    read_head = engine.read_head
-    if not share:
-        engine.read_head = lambda model, prompts, room: Head(0, read_head(model, prompts[:1], room).cache)
-    try:
+    def alone(model: torch.nn.Module, prompts: Answers, room: int) -> Head:
+        return Head(0, read_head(model, prompts[:1], room).cache)
+
+    with patch.object(engine, "read_head", read_head if share else alone):
         found = engine.generate(model, Ids, prompts, max_new_tokens=room, batch_size=BATCH)
-    finally:
-        engine.read_head = read_head
     return [generation.text for generation in found]
 
 

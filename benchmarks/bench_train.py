@@ -54,9 +54,11 @@ from exactune.render.packing import pack
 from exactune.render.template import Encoded, Template
 from exactune.rundir import write_json
 from exactune.train.adapter import make_trainable
-from exactune.train.engine import choose_engine, tree_cost
+from exactune.train.engine import answers_cutter, choose_engine, tree_cost
+from exactune.train.memory import peak as peak_bytes
 from exactune.train.methods import answer_trainer
-from exactune.train.steps import padded, trees
+from exactune.train.rehearsal import Size
+from exactune.train.steps import Cutter, padded, trees
 from exactune.types import Example, Message
 from flex_side import flex_trees
 
@@ -171,11 +173,7 @@ def matrix_rate(device: str) -> float:
 def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folder: Path, clock: Clock) -> SFTTrainer:
     tokenizer = Template.load(find_base("mini")).tokenizer
     if not side.startswith("trl"):
-        dense = trees(tree_cost(model, rows, TRAINING)) if side == "tree-dense" else padded(4)
-        cutter = choose_engine(model, rows, TRAINING)[0] if side == "tree" else dense
-        if side == "tree-flex":
-            cutter = flex_trees(model, tree_cost(model, rows, TRAINING).budget)
-        return answer_trainer(model, tokenizer, rows, TRAINING, folder, [clock], cutter)
+        return answer_trainer(model, tokenizer, rows, TRAINING, folder, [clock], cutter_of(side, model, rows))
     batch = STEP if side == "trl-one-batch" else 4
     options = {} if side == "trl" else {"gradient_checkpointing": False}
     arguments = SFTConfig(
@@ -185,6 +183,16 @@ def trainer_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded], folde
     )  # fmt: skip
     dataset = Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])
     return SFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, callbacks=[clock])
+
+
+def cutter_of(side: str, model: torch.nn.Module, rows: Sequence[Encoded]) -> Cutter:
+    """How one of our sides cuts a step into forward passes."""
+    if side == "tree":
+        return answers_cutter(choose_engine(model, rows, TRAINING)[0], TRAINING)
+    if side == "plain":
+        return padded(TRAINING.per_device_train_batch_size)
+    cost = tree_cost(model, rows, TRAINING)
+    return flex_trees(model, cost.budget) if side == "tree-flex" else trees(cost)
 
 
 def by_swift(python: str, side: str, name: str, shape: str, count: int) -> dict[str, Any]:
@@ -230,8 +238,8 @@ def measure(
             else:
                 found[side].append(seconds_per_step(side, model_of(shape, device), rows))
     lengths = [len(row) for row in rows]
-    cutter, _ = choose_engine(model_of(shape, device), rows, TRAINING)
-    packed = [len(part.inputs) for part in cutter(list(enumerate(rows[:STEP])))]  # type: ignore[arg-type]
+    passes = cutter_of("tree", model_of(shape, device), rows)([*enumerate(rows[:STEP])])
+    packed = [size.tokens for size in map(Size.of, passes)]
     whole = pack(sorted((row.input_ids, len(row.answer_ids)) for row in rows[:STEP]))
     document: dict[str, Any] = {
         "set": name, "shape": shape, "device": describe_device(torch.device(device)),
@@ -286,11 +294,7 @@ def only(name: str, shape: str, device: str, side: str) -> int:
     rows, model = rows_of(name, 2 * STEP), model_of(shape, device)
     if side != "none":
         seconds_per_step(side, model, rows)
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated()
-    # Not `ru_maxrss`: a new process inherits its parent's.
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
+    return peak_bytes(torch.device(device))
 
 
 def publish(mark: str, text: str) -> None:

@@ -24,7 +24,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from exactune.rundir import Run, append_jsonl, read_json, read_jsonl, write_json, write_jsonl, write_text
+from exactune.durable import write_text
+from exactune.rundir import Run, append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 
 from planted.cases import CASES, Case
 from planted.damage import general_text

@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from exactune.durable import write_text
 from exactune.layers import read_patch, resolve
-from exactune.rundir import Run, read_json, write_json, write_text
+from exactune.rundir import Run, read_json, write_json
 
 HERE = Path(__file__).parent
 MARK = re.compile(r"(<!-- table -->\n).*?(<!-- /table -->)", re.DOTALL)

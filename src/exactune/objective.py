@@ -23,7 +23,7 @@ from exactune.train.engine import answers_cutter
 from exactune.train.preference import Objective, Pairs, dpo, orpo, padded_pairs, tree_pairs
 from exactune.train.steps import Cutter
 
-__all__ = ["find_reference", "make_cutter", "trainable"]
+__all__ = ["find_reference", "log_likelihoods", "make_cutter", "trainable"]
 
 BLOCK = 64
 """Pairs that are cut into passes together when the reference is asked."""
@@ -96,7 +96,7 @@ def find_reference(plan: Plan, model: torch.nn.Module, cost: CostModel | None) -
     file = plan.run.train_metrics.with_name("reference.jsonl")
     lines = [*read_jsonl(file)]
     if [line["id"] for line in lines] != [row.id for row in plan.encoded]:
-        found = _scored(model, plan.encoded, _pairs_cutter(plan, cost, plan.config.training))
+        found = log_likelihoods(model, plan.encoded, _pairs_cutter(plan, cost, plan.config.training))
         lines = [
             {"id": row.id, "chosen": logps[0], "rejected": logps[1],
              "chosen_tokens": len(row.answer_ids), "rejected_tokens": len(worse.answer_ids)}
@@ -108,7 +108,14 @@ def find_reference(plan: Plan, model: torch.nn.Module, cost: CostModel | None) -
     return reference
 
 
-def _scored(model: torch.nn.Module, rows: Sequence[Encoded], cutter: Cutter) -> list[tuple[float, float]]:
+def log_likelihoods(model: torch.nn.Module, rows: Sequence[Encoded], cutter: Cutter) -> list[tuple[float, float]]:
+    """What a model gives both answers of each pair (nats).
+
+    Args:
+        model: Evaluated without dropout.
+        rows: The better answers.
+        cutter: Makes passes of both.
+    """
     device = next(model.parameters()).device
     found = [(0.0, 0.0)] * len(rows)
     with evaluating(model), torch.no_grad():
@@ -129,7 +136,7 @@ def _refuse_other_start(plan: Plan, model: torch.nn.Module, cost: CostModel | No
         TrainingError: It is not: the stored reference is that of another model.
     """
     size = plan.config.training.per_device_train_batch_size * plan.config.training.gradient_accumulation_steps
-    now = torch.tensor(_scored(model, plan.encoded[:size], _pairs_cutter(plan, cost, plan.config.training)))
+    now = torch.tensor(log_likelihoods(model, plan.encoded[:size], _pairs_cutter(plan, cost, plan.config.training)))
     if not torch.allclose(now, reference[: len(now)], rtol=TOLERANCE, atol=TOLERANCE):
         raise TrainingError(
             say(
