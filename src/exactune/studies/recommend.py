@@ -37,6 +37,7 @@ def recommend(methods: Sequence[Summary], *, task: str, primary: str, seeds: int
     lines = [
         _keep(trained) if best is None else _take(best, known[REFERENCE], primary),
         *(_held(one, primary) for one in trained if one is not best),
+        *(line for one in trained for line in _partly(one)),
         *(_base(one, primary) for one in methods if one["method"] in ("base", "kshot")),
         *_classification(known, task, primary),
         *(line for one in (known[REFERENCE], *trained) for line in _costs(one)),
@@ -108,6 +109,17 @@ def _held(one: Summary, primary: str) -> Text:
                      **_told(one, primary)),
     }  # fmt: skip
     return words[str(_word(one, primary))]
+
+
+def _partly(one: Summary) -> Iterator[Text]:
+    """Under how many of the seeds a method changed nothing."""
+    if one["difference"] and 0 < (kept := one["same"] + one["unmoved"]) < one["seeds"]:
+        yield say(
+            "Under {kept} of {seeds} seeds {method} left SFT as it was: there was no pair, or no evaluation was better.",
+            kept=kept,
+            seeds=one["seeds"],
+            method=method_name(one["method"]),
+        )
 
 
 def _base(one: Summary, primary: str) -> Text:
