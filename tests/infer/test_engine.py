@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import math
 import random
+import warnings
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from exactune.config import LoraSettings
 from exactune.infer.attention import BY_POSITION
 from exactune.infer.engine import answer_loss, generate
 from exactune.infer.head import read_head
+from exactune.infer.labels import LabelTrie, score_labels
 from exactune.render.template import Encoded, Template
+from exactune.train.adapter import make_trainable
 
 import tiny
 
@@ -171,3 +175,14 @@ def test_the_mode_is_put_back(model, template) -> None:
     generate(model, template, prompts(2), max_new_tokens=1)
     assert model.training
     model.eval()
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_answering_uses_no_name_that_is_to_go(adapted: bool, template: Template) -> None:
+    model = tiny.model().eval()
+    if adapted:
+        model = make_trainable(model, LoraSettings(r=4, lora_alpha=8), 0).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        generate(model, template, prompts(3), max_new_tokens=3)
+        score_labels(model, prompts(3), LabelTrie.of([[5, 2], [6, 2]]))

@@ -16,7 +16,7 @@ import torch
 from transformers import DynamicCache
 
 from exactune.infer.grammar import Grammar, Pen
-from exactune.infer.head import Head, batches, may_share, read_head, width_of
+from exactune.infer.head import Head, batches, kept_in, may_share, read_head, width_of
 from exactune.infer.model import evaluating
 from exactune.render.batch import answer_nll, collate, pad_prompts, tree_nll
 from exactune.render.packing import CostModel, cut, pack
@@ -177,8 +177,8 @@ def _decode_batch(
         mask = torch.cat([mask, batch["attention_mask"]], dim=-1)
         positions = last + 1 + batch["position_ids"]
         output = model(
-            input_ids=batch["input_ids"], position_ids=positions, past_key_values=cache, use_cache=True,
-            logits_to_keep=1, **head.mask(model, mask, positions.shape[1]),
+            input_ids=batch["input_ids"], position_ids=positions, logits_to_keep=1, **kept_in(model, cache),
+            **head.mask(model, mask, positions.shape[1]),
         )  # fmt: skip
         logits = output.logits[:, -1].float()
         if grammar is not None:

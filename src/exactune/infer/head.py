@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import DynamicCache
 
 from exactune.infer.attention import obstacle_to_sharing
@@ -14,7 +16,7 @@ from exactune.render.attention import attend_by_blocks, goes_by_blocks
 from exactune.render.batch import additive
 from exactune.render.packing import shared
 
-__all__ = ["Head", "batches", "call_cost", "may_share", "read_head", "width_of"]
+__all__ = ["Head", "batches", "call_cost", "kept_in", "may_share", "read_head", "width_of"]
 
 LEAST = 8
 """Shorter heads are read with each row, in the library's own attention."""
@@ -95,8 +97,18 @@ def read_head(model: torch.nn.Module, prompts: Sequence[Sequence[int]], room: in
     cache = DynamicCache()
     if length:
         ids = torch.tensor([ordered[0][:length]], device=next(model.parameters()).device)
-        model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        model(input_ids=ids, **kept_in(model, cache), logits_to_keep=1)
     return Head(length, cache)
+
+
+def kept_in(model: torch.nn.Module, cache: DynamicCache) -> dict[str, Any]:
+    """The arguments by which a model reads from a cache and adds to it.
+
+    What was ``past_key_values`` is ``cache`` in newer models of transformers, and the old name is to go.
+    """
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    name = "cache" if "cache" in signature(inner.forward).parameters else "past_key_values"
+    return {name: cache, "use_cache": True}
 
 
 def may_share(model: torch.nn.Module, longest: int) -> bool:

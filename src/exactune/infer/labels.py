@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from transformers import DynamicCache
 
-from exactune.infer.head import Head, batches, call_cost, read_head, width_of
+from exactune.infer.head import Head, batches, call_cost, kept_in, read_head, width_of
 from exactune.infer.model import evaluating
 from exactune.render.batch import pad_prompts
 from exactune.render.packing import pack
@@ -232,7 +232,7 @@ class _Descent:
         self.seen = batch["attention_mask"]
         # The last token of a prompt is node 0.
         logits = self.model(
-            input_ids=batch["input_ids"].to(self.device), past_key_values=self.cache, use_cache=True,
+            input_ids=batch["input_ids"].to(self.device), **kept_in(model, self.cache),
             position_ids=(batch["position_ids"] + head.length).to(self.device), logits_to_keep=1,
             **head.mask(model, self.seen.to(self.device), batch["input_ids"].shape[1]),
         ).logits  # fmt: skip
@@ -258,7 +258,7 @@ class _Descent:
         above = trie.ancestors[known].gather(2, level) == self.read_nodes[:, None]
         mask = torch.cat([self.seen.bool()[:, None].expand(-1, nodes.shape[1], -1), above], dim=2)[:, None]
         logits = self.model(
-            input_ids=trie.token[known].clamp(min=0).to(self.device), use_cache=True, past_key_values=self.cache,
+            input_ids=trie.token[known].clamp(min=0).to(self.device), **kept_in(self.model, self.cache),
             position_ids=(self.lengths - 1 + trie.depth[known]).to(self.device),
             **self.head.given(self.model, mask.to(self.device)),
         ).logits  # fmt: skip
