@@ -88,22 +88,25 @@ def test_pairs_are_the_wrong_answers_and_the_other_rows_stand_alone(done: Done) 
     assert wrong, "a model of 30,000 parameters after two epochs"
     pairs = [line for line in done.pairs if line["rejected"] is not None]
     plain = [line for line in done.pairs if line["rejected"] is None]
-    assert {line["source"] for line in pairs} == wrong
-    assert {line["source"] for line in plain} == {line["id"] for line in told} - wrong
+    mistakes = [line for line in pairs if line["kinds"] == ["label"]]
+    against = [line for line in pairs if line["kinds"] == ["counterweight"]]
+    assert len(mistakes) + len(against) == len(pairs)
+    assert {line["source"] for line in mistakes} == wrong
+    assert {line["source"] for line in plain} == {line["id"] for line in told} - {line["source"] for line in pairs}
     for line in pairs:
         right = RIGHT[(source(line) - 1) % 3]
         assert json.loads(line["chosen"][0]["content"]) == {"sentiment": right}
         rejected = json.loads(line["rejected"][0]["content"])["sentiment"]
         assert rejected in {*RIGHT.values()} - {right}
-        assert line["kinds"] == ["label"]
-        assert line["probability"] >= line["gold_probability"]
+        assert (line["probability"] >= line["gold_probability"]) == (line in mistakes)
     hardness = [line["probability"] - line["gold_probability"] for line in pairs]
     assert hardness == sorted(hardness, reverse=True)
     document = done.mined.document
     assert document["answered"] == document["rows"] == 24
-    assert document["wrong"] == document["pairs"] == len(pairs) == sum(document["labels"].values())
+    assert document["wrong"] == len(mistakes)
+    assert document["pairs"] == len(pairs) == sum(document["labels"].values()) == sum(document["kinds"].values())
     assert document["plain"] == len(plain)
-    assert sum(one["count"] for one in document["errors"]["confused"]) == len(pairs)
+    assert sum(one["count"] for one in document["errors"]["confused"]) == len(mistakes)
 
 
 def test_the_pairs_have_the_ids_that_the_rows_had(done: Done, base: Path) -> None:

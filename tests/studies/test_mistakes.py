@@ -98,6 +98,31 @@ def test_only_on_request_is_a_right_answer_set_against_the_next_label() -> None:
     assert [round(mistake.hardness, 6) for mistake in found.kept] == [0.6, -0.3]
 
 
+def right(number: int, next_best: str, gold: float) -> Told:
+    return Told(f"t:{number}", correct=True, wrong=next_best, probability=1 - gold, gold=gold)
+
+
+def test_mistakes_in_one_direction_are_balanced_by_rows_answered_right() -> None:
+    """Three times b was said instead of a, so rows of b that come nearest to a stand against it."""
+    rows = [row(n, "a" if n < 4 else "b") for n in range(1, 10)]
+    told = [
+        *(wrong(n, "b") for n in (1, 2, 3)), right(4, "a", 0.9), right(5, "a", 0.6), right(6, "c", 0.5),
+        right(7, "a", 0.7), right(8, "a", 0.8), right(9, "a", 0.95),
+    ]  # fmt: skip
+    found = chosen(LABELS, rows, told)
+    assert numbers(found) == [1, 2, 3, 5, 7, 8]
+    assert [mistake.kinds for mistake in found.kept] == [("label",)] * 3 + [("counterweight",)] * 3
+    assert found.left_out == {}, "what no mistake asks for is not left out"
+    assert numbers(chosen(LABELS, rows, told, max_pairs=4)) == [1, 2, 3, 5], "mistakes come first"
+    assert numbers(chosen(LABELS, rows, told, ["t:5"])) == [1, 2, 3, 7, 8, 4], "a doubtful label teaches nothing"
+
+
+def test_mistakes_in_both_directions_need_no_counterweight() -> None:
+    rows = [row(1, "a"), row(2, "b"), row(3, "a"), row(4, "b")]
+    told = [wrong(1, "b"), wrong(2, "a"), right(3, "b", 0.6), right(4, "a", 0.6)]
+    assert numbers(chosen(LABELS, rows, told)) == [1, 2]
+
+
 def test_the_kinds_of_a_mistake() -> None:
     entities = EntitiesTask(("PER", "LOC"))
     field = ClassificationTask(("a", "b"), "x")

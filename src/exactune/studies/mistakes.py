@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from exactune.config import MineConfig
@@ -33,13 +33,16 @@ class Mistake:
         told: What the model said to it.
         label: The right label; empty where answers are no labels.
         kinds: What is wrong: ``label``; a status such as ``invalid_json``; ``missed``, ``invented`` and ``confused``
-            entities, relations or labels; the fields of a JSON answer as ``field intent``; ``text``.
+            entities, relations or labels; the fields of a JSON answer as ``field intent``; ``text``;
+            ``counterweight``: nothing, and the wrong label is only the most probable other one.
+        given: The wrong label; empty where answers are no labels.
     """
 
     row: Example
     told: Told
     label: str
     kinds: tuple[str, ...]
+    given: str = ""
 
     @property
     def hardness(self) -> float:
@@ -75,20 +78,52 @@ def choose(
         settings: How many.
     """
     known, left_out = {row.id: row for row in rows}, Counter[Text]()
-    wrong = [one for one in told if one.wrong is not None and (settings.runner_up or not one.correct)]
+    answered = [one for one in told if one.wrong is not None]
     judge = _Judge(task, rows, frozenset(doubtful))
     usable: list[Mistake] = []
+    spare: list[Mistake] = []
     distrusted: set[str] = set()
-    for one in wrong:
-        row = known[one.id]
-        if reason := judge.distrust(row, one):
+    # Mistakes first: of two equal pairs the first is taken.
+    for one in sorted(answered, key=lambda one: one.correct):
+        row, is_wanted = known[one.id], settings.runner_up or not one.correct
+        reason = judge.distrust(row, one)
+        if reason and is_wanted:
             distrusted.add(row.id)
         if reason := reason or judge.objection(one):
-            left_out[reason] += 1
+            left_out[reason] += is_wanted
         else:
-            usable.append(_mistake(task, row, one))
-    kept, limits = _balanced(sorted(usable, key=lambda mistake: -mistake.hardness), settings)
-    return Choice(kept, {**left_out, **limits}, frozenset(distrusted))
+            (usable if is_wanted else spare).append(_mistake(task, row, one))
+    kept, limits = _balanced(sorted(usable, key=_hardest_first), settings)
+    kept += _counterweights(kept, sorted(spare, key=_hardest_first), settings.max_pairs)
+    return Choice(sorted(kept, key=_hardest_first), {**+left_out, **limits}, frozenset(distrusted))
+
+
+def _hardest_first(mistake: Mistake) -> float:
+    return -mistake.hardness
+
+
+def _counterweights(kept: Sequence[Mistake], spare: Sequence[Mistake], most: int | None) -> list[Mistake]:
+    """Rows answered right that keep pairs from moving the model towards a label, whatever the input.
+
+    A model that takes one label for another mostly errs in one direction, and pairs of these mistakes alone teach it
+    the other label for every row. So there are to be as many pairs that prefer a label as pairs that reject it, as far
+    as there are rows for it.
+
+    Args:
+        kept: The pairs of mistakes.
+        spare: Rows answered right, with the most probable wrong label, hardest first.
+        most: Pairs in all.
+    """
+    balance, found = Counter[str](), list[Mistake]()
+    for one in kept:
+        balance.update({one.label: 1})
+        balance.subtract({one.given: 1})
+    for one in spare:
+        if (most is None or len(kept) + len(found) < most) and balance[one.label] < 0 < balance[one.given]:
+            found.append(replace(one, kinds=("counterweight",)))
+            balance.update({one.label: 1})
+            balance.subtract({one.given: 1})
+    return found
 
 
 class _Judge:
@@ -142,7 +177,8 @@ def _mistake(task: Task, row: Example, told: Told) -> Mistake:
     else:
         kinds = tuple(dict.fromkeys(_kinds(task.type, gold, given))) or ("other",)
     is_label = task.type == "classification" and isinstance(gold.value, str)
-    return Mistake(row, told, gold.value if is_label else "", kinds)
+    is_given = is_label and isinstance(given.value, str)
+    return Mistake(row, told, gold.value if is_label else "", kinds, given.value if is_given else "")
 
 
 def _kinds(kind: str, gold: Parsed, given: Parsed) -> Iterator[str]:
