@@ -69,6 +69,16 @@ def test_it_is_scored_on_the_rows_of_the_other_run(place: Path, tuned: Run) -> N
     assert tuned.metrics.read_bytes() == before
 
 
+def test_of_these_rows_it_is_scored_on_those_that_it_used(place: Path) -> None:
+    file = config(place, f"start_from: sft\n{DPO}{SETTINGS}", "limited.yaml")
+    limits = ["data.limit={eval: 6, test: 6}", "training.num_epochs=1"]
+    run = exactune.train(file, assignments=limits, output=str(place / "limited"))
+    before = run.predictions.read_bytes()
+    assert before.count(b"\n") == 6
+    exactune.evaluate(run.path)
+    assert run.predictions.read_bytes() == before
+
+
 def test_the_reference_is_the_other_run_and_stays_it(place: Path, tuned: Run) -> None:
     """Asked again of the very artifact, after all steps, each answer alone."""
     assert [line["step"] for line in read_jsonl(tuned.train_metrics) if "eval" not in line][-1] >= 70
