@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -203,6 +205,36 @@ def test_a_fully_trained_model_is_gone_on_with(base: Path, tmp_path: Path) -> No
     assert abs(first["margin"]) < 0.05
     assert run.model.is_dir()
     assert exactune.load(run.path).predict(["第3號公司股價大漲"])
+
+
+def spans(count: int, start: int = 0) -> list[dict[str, Any]]:
+    """Rows whose answer is one span of their input; that of the fourth is long."""
+    made = [(number, f"公司{number}" * (9 if number == 3 else 1)) for number in range(start, start + count)]
+    return [
+        {
+            "messages": [
+                {"role": "user", "content": f"{name}股價{'大漲' if number % 2 else '重挫'}"},
+                {"role": "assistant", "content": json.dumps([{"text": name, "type": "ORG"}], ensure_ascii=False)},
+            ]
+        }
+        for number, name in made
+    ]
+
+
+def test_it_answers_as_the_other_run_does(base: Path, tmp_path: Path) -> None:
+    """Within the same room, and held to the same, though its pairs say less of the task."""
+    text = f"training: {{num_epochs: 1, learning_rate: 1e-3}}\ntask: {{copy_spans: true}}\n{SETTINGS}"
+    exactune.train(write_task(tmp_path, base, text, make=spans), output=str(tmp_path / "sft"))
+    wrong = [
+        {"prompt": row["messages"][:1], "chosen": row["messages"][1]["content"], "rejected": "[]"}
+        for row in spans(12, 6)
+    ]
+    write_jsonl(tmp_path / "pairs.jsonl", wrong)
+    plan = make_plan(config_source(config(tmp_path, f"start_from: sft\n{DPO}")), output=str(tmp_path / "dpo"))
+    card = read_json(tmp_path / "sft" / "adapter" / "exactune.json")
+    assert plan.max_new_tokens == card["max_new_tokens"]
+    assert plan.config.task.copy_spans
+    assert plan.constraint == card["constraint"]
 
 
 def test_orpo_takes_pairs_and_single_answers(base: Path, tmp_path: Path) -> None:

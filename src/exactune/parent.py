@@ -100,7 +100,8 @@ def find_parent(path: str, base: Path) -> Parent:
 
 
 def _decided(folder: Path, card: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {"task": card["task"]}
+    copies = {"copy_spans": True} if "copy" in (card.get("constraint") or {}) else {}
+    tree: dict[str, Any] = {"task": {**card["task"], **copies}}
     if not card["adapter"]:
         return {**tree, "model": str(folder.resolve()), "lora": "none"}
     adapter = read_json(folder / "adapter_config.json")

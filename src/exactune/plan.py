@@ -145,11 +145,13 @@ class Plan:
     def max_new_tokens(self) -> int:
         """Room for half as much again as the longest known answer; a longer one is reported as ``no_stop``.
 
-        Mixed-in rows are no part of the task: their answers may be ten times as long.
+        The parent's answers are known, too: pairs of its mistakes may lack the longest. Mixed-in rows are no part of
+        the task: their answers may be ten times as long.
         """
         own = len(self.encoded) - sum(len(expand(row)) for row in self.splits.mix)
         longest = max(len(row.answer_ids) for row in (*self.encoded[:own], *self.encoded_eval))
-        return min(int(1.5 * longest) + 8, self.config.training.max_seq_length)
+        room = max(int(1.5 * longest) + 8, self.parent.card["max_new_tokens"] if self.parent else 0)
+        return min(room, self.config.training.max_seq_length)
 
 
 def make_plan(source: Source, *, output: str | None = None) -> Plan:
