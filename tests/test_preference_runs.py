@@ -81,6 +81,20 @@ def test_of_these_rows_it_is_scored_on_those_that_it_used(place: Path) -> None:
     assert run.predictions.read_bytes() == before
 
 
+def test_other_test_rows_leave_it_the_eval_rows_of_the_other_run(place: Path) -> None:
+    """Its own pairs are of rows that the other run has learned, so they would choose the start."""
+    write_jsonl(place / "later.jsonl", rows(6, 400))
+    file = config(place, f"start_from: sft\n{DPO}{SETTINGS}", "later.yaml")
+    later = ["data.test=later.jsonl", "training.num_epochs=1"]
+    run = exactune.train(file, assignments=later, output=str(place / "later"))
+    splits = read_json(run.data)["splits"]
+    assert splits["eval"]["ids"] == [f"eval.jsonl:{number}" for number in range(1, 10)]
+    assert (splits["train"]["rows"], splits["test"]["ids"][0]) == (24, "later.jsonl:1")
+    before = run.predictions.read_bytes()
+    exactune.evaluate(run.path)
+    assert run.predictions.read_bytes() == before
+
+
 def test_the_reference_is_the_other_run_and_stays_it(place: Path, tuned: Run) -> None:
     """Asked again of the very artifact, after all steps, each answer alone."""
     assert [line["step"] for line in read_jsonl(tuned.train_metrics) if "eval" not in line][-1] >= 70

@@ -262,11 +262,14 @@ def _choose_rows(loaded: Loaded, config: Config, theirs: Used | None) -> tuple[S
 
 
 def _scored_as_parent(loaded: Loaded, theirs: Splits) -> tuple[Splits, tuple[str, ...]]:
-    own = {row.id for part in (loaded.splits.train, loaded.splits.mix) for row in part}
+    ours = loaded.splits
+    if ours.test:
+        theirs = replace(theirs, test=())
+    own = {row.id for part in (ours.train, ours.mix, ours.test) for row in part}
     if same := [row.id for row in (*theirs.eval, *theirs.test) if row.id in own]:
         raise ConfigError(
             say(
-                "`data.train` has a file named like one of the run in `start_from` (row {row} is in both). Rename it.",
+                "`data` has a file named like one of the run in `start_from` (row {row} is in both). Rename it.",
                 row=same[0],
             )
         )
@@ -275,7 +278,7 @@ def _scored_as_parent(loaded: Loaded, theirs: Splits) -> tuple[Splits, tuple[str
         eval=len(theirs.eval),
         test=len(theirs.test),
     )
-    return replace(loaded.splits, eval=theirs.eval, test=theirs.test), (*loaded.notes, note)
+    return replace(ours, eval=theirs.eval, test=ours.test or theirs.test), (*loaded.notes, note)
 
 
 def _refuse_missing_pairs(config: Config, splits: Splits) -> None:

@@ -67,7 +67,7 @@ def used_rows(run: Run, config: Config) -> Used:
     files, theirs = loaded.splits, parent_rows(run.path, config)
     train = _kept(files.train, ids["train"])
     if theirs and scored_as_parent(config):
-        evals, tests = theirs.splits.eval, theirs.splits.test
+        evals, tests = theirs.splits.eval, files.test or theirs.splits.test
     else:
         # They may have been held out of the training rows.
         evals, tests = files.eval or files.train, files.test or files.train
@@ -76,8 +76,11 @@ def used_rows(run: Run, config: Config) -> Used:
 
 
 def scored_as_parent(config: Config) -> bool:
-    """Whether a run is scored on the rows of the run that it goes on from."""
-    return config.start_from is not None and not config.data.eval and not config.data.test
+    """Whether rows of the run that it goes on from choose a run's weights, and test them if it names no test rows.
+
+    Rows held out of its own would be no test of it: pairs are mined from rows that the other run was trained on.
+    """
+    return config.start_from is not None and not config.data.eval
 
 
 def run_of(folder: Path) -> Run | None:
