@@ -210,8 +210,11 @@ def test_supervised_training_goes_on_too(place: Path) -> None:
 
 
 def test_a_fully_trained_model_is_gone_on_with(base: Path, tmp_path: Path) -> None:
+    """Of its own base it needs nothing any more."""
     text = f"training: {{num_epochs: 1, learning_rate: 1e-4}}\nlora: none\n{SETTINGS}"
-    exactune.train(write_task(tmp_path, base, text), output=str(tmp_path / "sft"))
+    own = shutil.copytree(base, tmp_path / "own")
+    exactune.train(write_task(tmp_path, own, text), output=str(tmp_path / "sft"))
+    shutil.rmtree(own)
     write_jsonl(tmp_path / "pairs.jsonl", pairs(24))
     short = DPO.replace("num_epochs: 3", "num_epochs: 1").replace("1e-3", "1e-4")
     run = exactune.train(config(tmp_path, f"start_from: sft\n{short}{SETTINGS}"), output=str(tmp_path / "dpo"))
