@@ -288,6 +288,9 @@ def test_what_cannot_be_is_refused(place: Path) -> None:
     refused(f"start_from: sft\nmodel: mini\n{DPO}", ConfigError, "`model`: mini")
     refused(f"start_from: sft\nquantization: 4bit\n{DPO}", ConfigError, "`quantization`: 4bit", "has none")
     refused(f"start_from: nowhere\n{DPO}", RunError, "no artifact here")
+    write_jsonl(place / "general.jsonl", rows(12, 500))
+    mix = f"start_from: sft\n{DPO}mix: [{{path: general.jsonl, ratio: 0.2}}]\n"
+    refused(mix, ConfigError, "`data.mix`: `training.method: dpo`")
     write_jsonl(place / "mixed.jsonl", [*pairs(12), *rows(12, 12)])
     mixed = ["data.train=mixed.jsonl"]
     with pytest.raises(DataError, match="12 of 24 training rows have no `rejected`"):

@@ -285,20 +285,25 @@ def _refuse_missing_pairs(config: Config, splits: Splits) -> None:
     """Preferences are between two answers.
 
     Raises:
+        ConfigError: ``dpo`` got rows that are mixed in.
         DataError: ``dpo`` got rows without a worse answer, ``orpo`` only such.
     """
     method = config.training.method
     single = [row for row in splits.train if row.rejected is None]
-    if (method == "dpo" and (single or splits.mix)) or (method == "orpo" and len(single) == len(splits.train)):
+    if method == "dpo" and config.data.mix:
+        raise ConfigError(
+            say("`data.mix`: `training.method: dpo` learns from preference pairs alone. Remove it, or take `orpo`.")
+        )
+    if (method == "dpo" and single) or (method == "orpo" and len(single) == len(splits.train)):
         raise DataError(
             say(
                 "`training.method: {method}` learns from preference pairs, but {single} of {all} training rows have no "
                 "`rejected` answer{first}. Make pairs of a run's mistakes with `exactune mine RUN`, or train with "
                 "`sft`.",
                 method=method,
-                single=len(single) + len(splits.mix),
-                all=len(splits.train) + len(splits.mix),
-                first=say(", first {place}", place=single[0].location) if single else "",
+                single=len(single),
+                all=len(splits.train),
+                first=say(", first {place}", place=single[0].location),
             )
         )
 
