@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -67,6 +69,30 @@ def test_it_is_scored_on_the_rows_of_the_other_run(place: Path, tuned: Run) -> N
     before = tuned.metrics.read_bytes()
     exactune.evaluate(tuned.path)
     assert tuned.metrics.read_bytes() == before
+
+
+def test_of_these_rows_it_is_scored_on_those_that_it_used(place: Path) -> None:
+    file = config(place, f"start_from: sft\n{DPO}{SETTINGS}", "limited.yaml")
+    limits = ["data.limit={eval: 6, test: 6}", "training.num_epochs=1"]
+    run = exactune.train(file, assignments=limits, output=str(place / "limited"))
+    before = run.predictions.read_bytes()
+    assert before.count(b"\n") == 6
+    exactune.evaluate(run.path)
+    assert run.predictions.read_bytes() == before
+
+
+def test_other_test_rows_leave_it_the_eval_rows_of_the_other_run(place: Path) -> None:
+    """Its own pairs are of rows that the other run has learned, so they would choose the start."""
+    write_jsonl(place / "later.jsonl", rows(6, 400))
+    file = config(place, f"start_from: sft\n{DPO}{SETTINGS}", "later.yaml")
+    later = ["data.test=later.jsonl", "training.num_epochs=1"]
+    run = exactune.train(file, assignments=later, output=str(place / "later"))
+    splits = read_json(run.data)["splits"]
+    assert splits["eval"]["ids"] == [f"eval.jsonl:{number}" for number in range(1, 10)]
+    assert (splits["train"]["rows"], splits["test"]["ids"][0]) == (24, "later.jsonl:1")
+    before = run.predictions.read_bytes()
+    exactune.evaluate(run.path)
+    assert run.predictions.read_bytes() == before
 
 
 def test_the_reference_is_the_other_run_and_stays_it(place: Path, tuned: Run) -> None:
@@ -184,8 +210,11 @@ def test_supervised_training_goes_on_too(place: Path) -> None:
 
 
 def test_a_fully_trained_model_is_gone_on_with(base: Path, tmp_path: Path) -> None:
+    """Of its own base it needs nothing any more."""
     text = f"training: {{num_epochs: 1, learning_rate: 1e-4}}\nlora: none\n{SETTINGS}"
-    exactune.train(write_task(tmp_path, base, text), output=str(tmp_path / "sft"))
+    own = shutil.copytree(base, tmp_path / "own")
+    exactune.train(write_task(tmp_path, own, text), output=str(tmp_path / "sft"))
+    shutil.rmtree(own)
     write_jsonl(tmp_path / "pairs.jsonl", pairs(24))
     short = DPO.replace("num_epochs: 3", "num_epochs: 1").replace("1e-3", "1e-4")
     run = exactune.train(config(tmp_path, f"start_from: sft\n{short}{SETTINGS}"), output=str(tmp_path / "dpo"))
@@ -193,6 +222,36 @@ def test_a_fully_trained_model_is_gone_on_with(base: Path, tmp_path: Path) -> No
     assert abs(first["margin"]) < 0.05
     assert run.model.is_dir()
     assert exactune.load(run.path).predict(["第3號公司股價大漲"])
+
+
+def spans(count: int, start: int = 0) -> list[dict[str, Any]]:
+    """Rows whose answer is one span of their input; that of the fourth is long."""
+    made = [(number, f"公司{number}" * (9 if number == 3 else 1)) for number in range(start, start + count)]
+    return [
+        {
+            "messages": [
+                {"role": "user", "content": f"{name}股價{'大漲' if number % 2 else '重挫'}"},
+                {"role": "assistant", "content": json.dumps([{"text": name, "type": "ORG"}], ensure_ascii=False)},
+            ]
+        }
+        for number, name in made
+    ]
+
+
+def test_it_answers_as_the_other_run_does(base: Path, tmp_path: Path) -> None:
+    """Within the same room, and held to the same, though its pairs say less of the task."""
+    text = f"training: {{num_epochs: 1, learning_rate: 1e-3}}\ntask: {{copy_spans: true}}\n{SETTINGS}"
+    exactune.train(write_task(tmp_path, base, text, make=spans), output=str(tmp_path / "sft"))
+    wrong = [
+        {"prompt": row["messages"][:1], "chosen": row["messages"][1]["content"], "rejected": "[]"}
+        for row in spans(12, 6)
+    ]
+    write_jsonl(tmp_path / "pairs.jsonl", wrong)
+    plan = make_plan(config_source(config(tmp_path, f"start_from: sft\n{DPO}")), output=str(tmp_path / "dpo"))
+    card = read_json(tmp_path / "sft" / "adapter" / "exactune.json")
+    assert plan.max_new_tokens == card["max_new_tokens"]
+    assert plan.config.task.copy_spans
+    assert plan.constraint == card["constraint"]
 
 
 def test_orpo_takes_pairs_and_single_answers(base: Path, tmp_path: Path) -> None:
@@ -229,6 +288,9 @@ def test_what_cannot_be_is_refused(place: Path) -> None:
     refused(f"start_from: sft\nmodel: mini\n{DPO}", ConfigError, "`model`: mini")
     refused(f"start_from: sft\nquantization: 4bit\n{DPO}", ConfigError, "`quantization`: 4bit", "has none")
     refused(f"start_from: nowhere\n{DPO}", RunError, "no artifact here")
+    write_jsonl(place / "general.jsonl", rows(12, 500))
+    mix = f"start_from: sft\n{DPO}mix: [{{path: general.jsonl, ratio: 0.2}}]\n"
+    refused(mix, ConfigError, "`data.mix`: `training.method: dpo`")
     write_jsonl(place / "mixed.jsonl", [*pairs(12), *rows(12, 12)])
     mixed = ["data.train=mixed.jsonl"]
     with pytest.raises(DataError, match="12 of 24 training rows have no `rejected`"):

@@ -106,14 +106,14 @@ def test_a_run_that_was_trained_but_not_scored_is_only_scored(task: Callable[...
 
 def test_harmless_changes_need_a_word(cut: tuple[Path, Run]) -> None:
     config, run = cut
-    assignments = ["early_stopping_patience=5", "gate.macro_f1=0.1"]
+    assignments = ["early_stopping_patience=5", "gate.macro_f1=0.1", "gate_on=lower"]
     with pytest.raises(RunError, match=r"early_stopping_patience \(2 -> 5\), gate.*--resume-anyway"):
         exactune.train(config, assignments=assignments, resume=True)
     exactune.train(config, assignments=assignments, resume_anyway=True)
     stored = yaml.safe_load(run.config.read_text(encoding="utf-8"))
     assert (stored["training"]["early_stopping_patience"], stored["gate"]) == (5, {"macro_f1": 0.1})
     (resumed,) = read_json(run.env)["resumed"]
-    assert (resumed["step"], len(resumed["changed"])) == (1, 2)
+    assert (resumed["step"], len(resumed["changed"])) == (1, 3)
 
 
 @pytest.mark.parametrize("package", COMPUTING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from exactune.bases import Base, find_base
 from exactune.config import Config
-from exactune.errors import ConfigError
+from exactune.errors import ConfigError, ModelError
 from exactune.infer.artifact import base_of, read_card
 from exactune.infer.model import weights_sha256
 from exactune.language import say
@@ -42,10 +43,15 @@ class Parent:
         """The base of its adapter; where all weights were trained, itself, with what its own base declares.
 
         Raises:
-            ModelError: The base is missing.
+            ModelError: An adapter's base is missing.
         """
-        base = base_of(self.folder, self.card)
-        return base if self.card["adapter"] else replace(find_base(str(self.folder)), declared=base.declared)
+        if self.card["adapter"]:
+            return base_of(self.folder, self.card)
+        whole = replace(find_base(str(self.folder)), declared={})
+        with contextlib.suppress(ModelError):
+            # It may be gone: nothing else of it is needed.
+            return replace(whole, declared=base_of(self.folder, self.card).declared)
+        return whole
 
     @property
     def adapter(self) -> Path | None:
@@ -100,7 +106,8 @@ def find_parent(path: str, base: Path) -> Parent:
 
 
 def _decided(folder: Path, card: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {"task": card["task"]}
+    copies = {"copy_spans": True} if "copy" in (card.get("constraint") or {}) else {}
+    tree: dict[str, Any] = {"task": {**card["task"], **copies}}
     if not card["adapter"]:
         return {**tree, "model": str(folder.resolve()), "lora": "none"}
     adapter = read_json(folder / "adapter_config.json")

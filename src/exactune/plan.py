@@ -145,11 +145,13 @@ class Plan:
     def max_new_tokens(self) -> int:
         """Room for half as much again as the longest known answer; a longer one is reported as ``no_stop``.
 
-        Mixed-in rows are no part of the task: their answers may be ten times as long.
+        The parent's answers are known, too: pairs of its mistakes may lack the longest. Mixed-in rows are no part of
+        the task: their answers may be ten times as long.
         """
         own = len(self.encoded) - sum(len(expand(row)) for row in self.splits.mix)
         longest = max(len(row.answer_ids) for row in (*self.encoded[:own], *self.encoded_eval))
-        return min(int(1.5 * longest) + 8, self.config.training.max_seq_length)
+        room = max(int(1.5 * longest) + 8, self.parent.card["max_new_tokens"] if self.parent else 0)
+        return min(room, self.config.training.max_seq_length)
 
 
 def make_plan(source: Source, *, output: str | None = None) -> Plan:
@@ -260,11 +262,14 @@ def _choose_rows(loaded: Loaded, config: Config, theirs: Used | None) -> tuple[S
 
 
 def _scored_as_parent(loaded: Loaded, theirs: Splits) -> tuple[Splits, tuple[str, ...]]:
-    own = {row.id for part in (loaded.splits.train, loaded.splits.mix) for row in part}
+    ours = loaded.splits
+    if ours.test:
+        theirs = replace(theirs, test=())
+    own = {row.id for part in (ours.train, ours.mix, ours.test) for row in part}
     if same := [row.id for row in (*theirs.eval, *theirs.test) if row.id in own]:
         raise ConfigError(
             say(
-                "`data.train` has a file named like one of the run in `start_from` (row {row} is in both). Rename it.",
+                "`data` has a file named like one of the run in `start_from` (row {row} is in both). Rename it.",
                 row=same[0],
             )
         )
@@ -273,27 +278,32 @@ def _scored_as_parent(loaded: Loaded, theirs: Splits) -> tuple[Splits, tuple[str
         eval=len(theirs.eval),
         test=len(theirs.test),
     )
-    return replace(loaded.splits, eval=theirs.eval, test=theirs.test), (*loaded.notes, note)
+    return replace(ours, eval=theirs.eval, test=ours.test or theirs.test), (*loaded.notes, note)
 
 
 def _refuse_missing_pairs(config: Config, splits: Splits) -> None:
     """Preferences are between two answers.
 
     Raises:
+        ConfigError: ``dpo`` got rows that are mixed in.
         DataError: ``dpo`` got rows without a worse answer, ``orpo`` only such.
     """
     method = config.training.method
     single = [row for row in splits.train if row.rejected is None]
-    if (method == "dpo" and (single or splits.mix)) or (method == "orpo" and len(single) == len(splits.train)):
+    if method == "dpo" and config.data.mix:
+        raise ConfigError(
+            say("`data.mix`: `training.method: dpo` learns from preference pairs alone. Remove it, or take `orpo`.")
+        )
+    if (method == "dpo" and single) or (method == "orpo" and len(single) == len(splits.train)):
         raise DataError(
             say(
                 "`training.method: {method}` learns from preference pairs, but {single} of {all} training rows have no "
                 "`rejected` answer{first}. Make pairs of a run's mistakes with `exactune mine RUN`, or train with "
                 "`sft`.",
                 method=method,
-                single=len(single) + len(splits.mix),
-                all=len(splits.train) + len(splits.mix),
-                first=say(", first {place}", place=single[0].location) if single else "",
+                single=len(single),
+                all=len(splits.train),
+                first=say(", first {place}", place=single[0].location),
             )
         )
 

@@ -38,7 +38,7 @@ HARMLESS = {
     "evaluate.batch_size", "evaluate.train_rows",
 }  # fmt: skip
 """Config values that a checkpoint does not hang on, besides whole blocks of ``check`` and ``gate``."""
-HARMLESS_BLOCKS = ("check", "gate", "mine", "compare")
+HARMLESS_BLOCKS = ("check", "gate", "gate_on", "mine", "compare")
 COMPUTING = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers", "safetensors", "numpy", "datasets")
 """Packages whose versions may change a weight's last digits."""
 

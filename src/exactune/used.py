@@ -64,20 +64,23 @@ def used_rows(run: Run, config: Config) -> Used:
             )
         )
     ids = {name: part["ids"] for name, part in record["splits"].items()}
-    # Eval and test rows may have been held out of the training rows.
-    files = loaded.splits
-    evals, tests = files.eval or files.train, files.test or files.train
+    files, theirs = loaded.splits, parent_rows(run.path, config)
     train = _kept(files.train, ids["train"])
-    theirs = parent_rows(run.path, config)
     if theirs and scored_as_parent(config):
-        return Used(Splits(train, theirs.splits.eval, theirs.splits.test), theirs.known)
+        evals, tests = theirs.splits.eval, files.test or theirs.splits.test
+    else:
+        # They may have been held out of the training rows.
+        evals, tests = files.eval or files.train, files.test or files.train
     splits = Splits(train, _kept(evals, ids["eval"]), _kept(tests, ids["test"]))
     return Used(splits, theirs.known if theirs else train)
 
 
 def scored_as_parent(config: Config) -> bool:
-    """Whether a run is scored on the rows of the run that it goes on from."""
-    return config.start_from is not None and not config.data.eval and not config.data.test
+    """Whether rows of the run that it goes on from choose a run's weights, and test them if it names no test rows.
+
+    Rows held out of its own would be no test of it: pairs are mined from rows that the other run was trained on.
+    """
+    return config.start_from is not None and not config.data.eval
 
 
 def run_of(folder: Path) -> Run | None:

@@ -56,6 +56,14 @@ def test_the_same_text_as_every_answer_is_an_error_too() -> None:
     assert not found_by("D301", dataset([("x", text), ("y", text + "more")]))
 
 
+def test_pairs_may_all_prefer_the_same_answer() -> None:
+    """As of a run that gets the rows of one label wrong."""
+    one = dataset([("x", "a"), ("y", "a")])
+    train = tuple(replace(row, rejected="b") for row in one.splits.train)
+    (found,) = found_by("D301", replace(one, splits=replace(one.splits, train=train)))
+    assert found.severity is Severity.WARNING
+
+
 @pytest.mark.parametrize(
     ("numbers", "fires"),
     [

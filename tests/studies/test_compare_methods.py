@@ -17,7 +17,7 @@ from exactune.rundir import Run, read_json, read_jsonl
 from exactune.studies.compare_methods import compare
 from exactune.studies.comparison import ComparisonFolder
 
-from made import write_task
+from made import rows, write_jsonl, write_task
 
 SETTINGS = (
     "training: {num_epochs: 2, learning_rate: 1e-3}\nevaluate: {baselines: majority, train_rows: 0, shots: 2}\n"
@@ -107,6 +107,10 @@ def test_what_is_finished_is_not_done_again(done: Done, capsys: pytest.CaptureFi
         compare(done.config, output=str(done.folder.path), separate=False)
     with pytest.raises(RunError, match="another `training`"):
         compare(done.config, assignments=["num_epochs=3"], output=str(done.folder.path), resume=True, separate=False)
+    write_jsonl(done.config.parent / "general.jsonl", rows(12, 300))
+    mix = ["data.mix=[{path: general.jsonl, ratio: 0.5}]"]
+    with pytest.raises(RunError, match=r"another `data\.mix`"):
+        compare(done.config, assignments=mix, output=str(done.folder.path), resume=True, separate=False)
     with pytest.raises(RunError, match="holds the runs of `exactune compare`"):
         Run.open(done.folder.path)
     assert command("compare", str(done.config), "--output", str(done.folder.path), "--resume", "--json") == 0

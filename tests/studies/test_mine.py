@@ -185,11 +185,11 @@ def test_its_own_model_answers_without_folds_and_free_answers_have_no_second(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Untrained, it writes on until it is cut off: such answers are counted and make no pair."""
-    text = f"{SETTINGS}task: text\nmine: {{folds: 0}}\noutput_dir: {tmp_path / 'run'}\n"
+    text = f"{SETTINGS}task: text\noutput_dir: {tmp_path / 'run'}\n"
     run = exactune.train(write_task(tmp_path, base, text, (6, 3, 3)))
     with pytest.raises(ConfigError, match="only a classification"):
         mine(run, settings=MineConfig(folds=0, runner_up=True))
-    assert command("mine", str(run.path)) == 1
+    assert command("mine", str(run.path), "--folds", "0") == 1
     printed = capsys.readouterr()
     assert "rows    6 of 6 training rows answered, 6 wrongly" in printed.out
     assert "without 6: cut off at the token limit, so it never ended" in printed.out

@@ -71,6 +71,15 @@ def test_less_valid_json_is_a_cost_of_the_best() -> None:
     assert lines[-1].startswith("With fewer than 3 seeds")
 
 
+def test_seeds_without_a_figure_are_not_hidden() -> None:
+    """A difference under the one seed that did not fail is no difference under three."""
+    keep, lines = verdict(one("orpo", "better", 0.08, seeds=1))
+    assert keep == "orpo"
+    assert lines[-2].startswith("ORPO came to a figure under 1 of 3 seeds alone")
+    assert lines[-1].startswith("With fewer than 3 seeds")
+    assert not any("alone" in line for line in verdict(one("orpo", "better", 0.08), one("sft+dpo", seeds=0))[1])
+
+
 @pytest.mark.parametrize(("word", "found"), [("better", "better than SFT all the same"), ("level", "no better than")])
 def test_a_classification_is_no_task_for_orpo(word: str, found: str) -> None:
     lines = verdict(one("orpo", word, 0.05), task="classification")[1]

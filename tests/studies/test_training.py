@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 import exactune
+from exactune.config import MineConfig
 from exactune.errors import ConfigError, Interrupted, RunError
 from exactune.plan import config_source, make_plan
 from exactune.rundir import Run, read_json, read_jsonl
@@ -132,7 +133,10 @@ def test_where_no_mistake_makes_a_pair_the_first_run_is_kept(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A tiny random model errs; that one which does not is answered for here.
-    def nothing(run: Run, **options: Any) -> Mined:
+    asked: list[int | None] = []
+
+    def nothing(run: Run, *, settings: MineConfig, **options: Any) -> Mined:
+        asked.append(settings.max_pairs)
         return Mined(run, run.mine / "pairs.jsonl", 0, {})
 
     monkeypatch.setattr(training, "mine", nothing)
@@ -141,6 +145,8 @@ def test_where_no_mistake_makes_a_pair_the_first_run_is_kept(
     assert kept.path == tmp_path / "run-sft"
     assert not (tmp_path / "run").exists()
     assert lines[-1].startswith("step    3 of 3: no mistake makes a pair")
+    exactune.train(tmp_path / "task.yaml", assignments=["mine.max_pairs=3"], output=str(tmp_path / "run"), resume=True)
+    assert asked == [None, 3]
 
 
 def test_several_processes_and_the_loop_refuse_it(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

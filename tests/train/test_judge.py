@@ -39,15 +39,17 @@ def train(
     resume: bool = False,
     stop_at: int | None = None,
     kill_at: Callable[[str, int], bool] = lambda event, step: False,
+    compares_with_start: bool = False,
     **values: Any,
 ) -> tuple[Best, list[int]]:
-    """A run of eight steps per epoch whose evaluation after epoch n gives ``losses[n - 1]``.
+    """A run of eight steps per epoch whose evaluation after epoch n gives ``losses[n - 1]``; the last is of the start.
 
     Returns:
         The best, and the steps whose weights were published, in order.
     """
     run, published = Run(folder), []
-    step_now = 0
+    checkpoint = newest_checkpoint(run.checkpoints)[0] if resume else None
+    step_now = 0 if checkpoint is None else step_of(checkpoint)
 
     class Shown:
         def step(self, step: int, steps: int, newest: Mapping[str, float]) -> None:
@@ -62,21 +64,23 @@ def train(
             if kill_at("evaluated", step_now):
                 raise Killed
 
-    def keep(_: object) -> None:
-        published.append(step_now or step_of(checkpoint))  # type: ignore[arg-type]
+    def evaluate(_: object, advance: Callable[[int], None]) -> Mapping[str, float]:
+        if stop_at == step_now == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            advance(1)
+        return {"loss": losses[round(step_now / PER_EPOCH) - 1]}
 
     training = TrainingConfig(**{
         "learning_rate": 1e-3, "per_device_train_batch_size": 1, "gradient_accumulation_steps": 2,
         "metric_for_best": "loss", "logging_steps": 3, **values,
     })  # fmt: skip
-    checkpoint = newest_checkpoint(run.checkpoints)[0] if resume else None
     encoded = rows(16)
     with listening() as stop:
         job = Job(
             run=run, training=training, metric="loss", model=make_trainable(tiny.model(), LoraSettings(r=2), 0),
             tokenizer=tiny.byte_bpe(), rows=encoded, names=[row.id for row in encoded],
-            evaluate=lambda model, advance: {"loss": losses[round((step_now or step_of(checkpoint)) / PER_EPOCH) - 1]},  # type: ignore[arg-type]
-            keep=keep, display=Shown(), stop=stop, cutter=padded(1), pace=Pace(lambda step: 2 * step),
+            evaluate=evaluate, keep=lambda _: published.append(step_now), display=Shown(), stop=stop, cutter=padded(1),
+            pace=Pace(lambda step: 2 * step), compares_with_start=compares_with_start,
         )  # fmt: skip
         return fit(job, checkpoint), published
 
@@ -117,6 +121,15 @@ def test_nothing_is_published_before_its_checkpoint(tmp_path: Path) -> None:
     # Where sums come out otherwise, the second epoch may be the worse one this time.
     best, published = train(tmp_path, [1.0, 1.5], resume=True, num_epochs=2)
     assert (best.step, published) == (8, [8]), "the weights of the best, which the dead process may have replaced"
+
+
+def test_what_has_to_be_beaten_is_known_before_the_first_step(tmp_path: Path) -> None:
+    losses = [1.5, 1.2, 1.0]
+    with pytest.raises(StopNow):
+        train(tmp_path, losses, num_epochs=2, compares_with_start=True, stop_at=0)
+    assert newest_checkpoint(Run(tmp_path).checkpoints)[0] is None
+    best, published = train(tmp_path, losses, num_epochs=2, compares_with_start=True, resume=True)
+    assert (best.step, published, judged(tmp_path)) == (0, [0], [0, 8, 16])
 
 
 def saves(folder: Path, monkeypatch: pytest.MonkeyPatch, **values: Any) -> list[int]:

@@ -16,11 +16,16 @@ from transformers import TrainerCallback
 from trl import DPOConfig, DPOTrainer
 from trl.experimental.orpo import ORPOTrainer
 
+from exactune.bases import find_base
 from exactune.collapse import collapsed
 from exactune.config import LoraSettings, TrainingConfig
+from exactune.errors import TrainingError
+from exactune.infer.model import load_base
+from exactune.objective import find_reference
 from exactune.render.attention import attend_by_blocks
 from exactune.render.packing import CostModel, cut_groups, pack
 from exactune.render.template import Encoded
+from exactune.rundir import Run
 from exactune.train import methods
 from exactune.train.adapter import make_trainable
 from exactune.train.preference import Scores, dpo, log_odds, orpo, padded_pairs, tree_pairs
@@ -243,3 +248,21 @@ def test_collapse_is_a_worse_task_and_better_pairs() -> None:
     assert not collapsed(lines((0.1, 0.6), (2.0, 0.9)), "accuracy"), "it has come back"
     assert not collapsed([{"step": 0, "eval": {"accuracy": 0.8}}, *lines((0.1, 0.6), (2.0, 0.5))[1:]], "accuracy")
     assert not collapsed(lines((0.1, 0.6), (2.0, 0.5))[1:], "accuracy"), "nothing to compare with"
+
+
+def test_a_model_in_bfloat16_is_its_own_reference(tmp_path: Path) -> None:
+    """As on a GPU: there a pair's log-likelihoods hang on what else is in its pass."""
+    model, _ = load_base(find_base("mini"))
+    chosen, rejected = made(64)
+    training = TrainingConfig(method="dpo")
+    plan: Any = SimpleNamespace(
+        run=Run(tmp_path), encoded=chosen, rejected=rejected, config=SimpleNamespace(training=training)
+    )
+    cost = CostModel(pair=0.0, budget=1024)
+    reference = find_reference(plan, model.to(torch.bfloat16), cost)
+    assert reference is not None
+    assert reference.shape == (64, 2)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(1.2)
+    with pytest.raises(TrainingError, match="other log-likelihoods than the reference"):
+        find_reference(plan, model, cost)

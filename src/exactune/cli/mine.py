@@ -51,7 +51,8 @@ def mine(
     options = {"folds": folds, "max_pairs": max_pairs, "all": all_, "runner_up": runner_up,
                "keep_doubtful": keep_doubtful}  # fmt: skip
     settings = resolve([read_patch(opened.config)]).config.mine.model_copy(
-        update={name: value for name, value in options.items() if value not in (None, False)}
+        # 0 folds are as good as any, though 0 is False to Python.
+        update={name: value for name, value in options.items() if value is not None and value is not False}
     )
 
     def tell(line: str) -> None:

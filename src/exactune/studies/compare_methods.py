@@ -124,11 +124,13 @@ def _started(agenda: Agenda, *, resume: bool) -> Comparison:
 
 
 def _settings(source: Source) -> dict[str, Any]:
-    """What the runs hang on, by block; rows are held against their files."""
+    """What the runs hang on, by block; rows are held against their files, but for mixed-in ones, which have none."""
     tree = source.resolved.config.model_dump(
         mode="json", by_alias=True, exclude={"output_dir", "compare", "data", "gate", "gate_on"}
     )
     tree["training"].pop("seed")
+    if mix := source.resolved.config.data.mix:
+        tree["data.mix"] = [one.model_dump() for one in mix]
     return tree
 
 

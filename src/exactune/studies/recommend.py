@@ -42,7 +42,17 @@ def recommend(methods: Sequence[Summary], *, task: str, primary: str, seeds: int
         *_classification(known, task, primary),
         *(line for one in (known[REFERENCE], *trained) for line in _costs(one)),
     ]
-    if seeds < FEW:
+    partial = [one for one in (known[REFERENCE], *trained) if 0 < one["seeds"] < seeds]
+    lines += [
+        say(
+            "{method} came to a figure under {some} of {all} seeds alone; the list of runs says why.",
+            method=method_name(one["method"]),
+            some=one["seeds"],
+            all=seeds,
+        )
+        for one in partial
+    ]
+    if min([seeds, *(one["seeds"] for one in partial)]) < FEW:
         lines.append(
             say(
                 "With fewer than {few} seeds the luck of one training is hardly told from a method: compare.seeds.",

@@ -89,7 +89,8 @@ def _in_two(source: Source, output: Path, tell: Say, display: Display | None, op
     tell(say("step    1 of 3: sft in {run}", run=first.path))
     train_planned(lambda: make_plan(first_of_two(source), output=str(first.path)), **options)
     tell(say("step    2 of 3: pairs of its mistakes"))
-    mined = mine(first, say=tell, display=display)
+    # As they are now: a first run that is resumed has those that it began with.
+    mined = mine(first, settings=source.resolved.config.mine, say=tell, display=display)
     if not mined.pairs:
         tell(
             say(

@@ -18,7 +18,7 @@ from exactune.config import TrainingConfig
 from exactune.errors import TrainingError
 from exactune.language import say
 from exactune.rundir import append_jsonl, read_jsonl
-from exactune.stop import StopEvaluation, StopRequest
+from exactune.stop import StopEvaluation, StopNow, StopRequest
 from exactune.tasks import better
 
 __all__ = ["Best", "Judge", "TrainingOver"]
@@ -110,10 +110,13 @@ class Judge(TrainerCallback):
 
         Raises:
             TrainingOver: The steps are done, or early stopping had decided.
+            StopNow: It was asked to stop before it was known what has to be beaten, so it begins here again.
         """
         if not state.global_step:
             if self.compares_with_start:
                 self._judge(state, control, kwargs["model"])
+                if self.judged_step < state.global_step:
+                    raise StopNow
                 # At once: by the next checkpoint the weights are others. Before it a killed run begins here again.
                 self._publish(kwargs["model"])
             return
