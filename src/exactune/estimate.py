@@ -220,7 +220,7 @@ def estimate(plan: Plan) -> Estimate:
     least = _of_shape(_shape(plan, config.lora), config.quantization)
     if least.total > room:
         return Estimate(least, room, ways=tuple(_other_weights(plan, least)))
-    model, template = load_base(plan.base, full=config.lora is None)
+    model, template = load_base(plan.base, full=config.lora is None, quantization=config.quantization)
     trained = trainable(plan, model)
     cost, _ = choose_engine(trained, plan.computed, config.training)
     cutter = make_cutter(plan, cost, _no_reference(plan))
