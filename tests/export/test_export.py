@@ -150,7 +150,9 @@ def test_a_run_with_exports_is_still_a_run(whole: Run) -> None:
     whole.ensure_free(overwrite=True)
 
 
-def test_all_weights_need_no_merging(task: Callable[..., Path], tmp_path: Path) -> None:
+def test_all_weights_need_no_merging(
+    task: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, lines = (
         exactune.train(task("lora: none\nevaluate: {baselines: [majority]}\n"), assignments=["num_epochs=1"]),
         [],
@@ -160,6 +162,9 @@ def test_all_weights_need_no_merging(task: Callable[..., Path], tmp_path: Path) 
     assert (folder / "model.safetensors").read_bytes() == (run.model / "model.safetensors").read_bytes()
     again = [row["answer"] for row in exactune.predict(folder, tmp_path / "test.jsonl")]
     assert again == [row["answer"] for row in read_jsonl(run.predictions)]
+    # As on a GPU, where bases are in bfloat16, and weights that were trained in float32.
+    monkeypatch.setattr("exactune.infer.model.default_dtype", lambda device: torch.bfloat16)
+    assert exactune.load(folder).model.dtype == exactune.load(run.path).model.dtype == torch.float32
 
 
 def lora(base: Path, quantization: str = "none", **settings: object) -> PeftModel:

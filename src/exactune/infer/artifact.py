@@ -233,7 +233,8 @@ def load_artifact(folder: Path) -> Artifact:
         loaded = with_adapter(model, folder, card, base)
     else:
         base = Base(str(folder), str(folder))
-        loaded, base_template = load_base(base, full="export" not in card)
+        # A copy of trained weights is as they are; merged ones are in what their adapter computed in.
+        loaded, base_template = load_base(base, full=card.get("export", {}).get("to") != "merged")
     template = Template.load(Base(str(folder), str(folder)), base_template.stop_ids)
     verify(template, card["golden"])
     answering = Answering.of(task_from_config(card["task"]), template, card.get("constraint"), card["max_new_tokens"])
