@@ -25,6 +25,7 @@ from exactune.exporting import export
 from exactune.infer.model import load_base
 from exactune.rundir import Run, read_json, read_jsonl, write_json
 
+import tiny
 from made import write_task
 
 QUICK = "training: {num_epochs: 1, learning_rate: 1e-3}\nevaluate: {baselines: [majority], train_rows: 0}\n"
@@ -96,7 +97,6 @@ def test_a_merged_model_is_the_adapter_over_its_base(run: Run, tmp_path: Path) -
     assert plain.lm_head.weight is plain.model.embed_tokens.weight
     assert AutoTokenizer.from_pretrained(folder).chat_template == artifact.template.tokenizer.chat_template
     assert not [key for key in json.loads((folder / "config.json").read_text()) if "quant" in key]
-    assert plain.generation_config.eos_token_id == artifact.model.generation_config.eos_token_id
     with torch.no_grad():
         for ids, logits in zip(prompts, live, strict=True):
             assert float((plain(torch.tensor([ids])).logits - logits).abs().max()) < 1e-3
@@ -165,6 +165,20 @@ def test_all_weights_need_no_merging(
     # As on a GPU, where bases are in bfloat16, and weights that were trained in float32.
     monkeypatch.setattr("exactune.infer.model.default_dtype", lambda device: torch.bfloat16)
     assert exactune.load(folder).model.dtype == exactune.load(run.path).model.dtype == torch.float32
+
+
+@pytest.mark.parametrize("block", ["lora: {r: 4}\n", "lora: none\n"])
+def test_a_whole_model_is_served_as_it_was_evaluated(tmp_path: Path, block: str) -> None:
+    """Its base samples and stops at another token, in a config that transformers does not write again once changed."""
+    base = tiny.save_base(tmp_path / "base")
+    odd = {"eos_token_id": 0, "temperature": 0.9, "top_p": 0.6}
+    (base / "generation_config.json").write_text(json.dumps(odd), encoding="utf-8")
+    run = exactune.train(write_task(tmp_path, base, QUICK + block), output=str(tmp_path / "run"))
+    folder = export(run, merged=True)
+    artifact, plain = exactune.load(folder), AutoModelForCausalLM.from_pretrained(folder)
+    assert plain.generation_config.to_diff_dict().keys() & {"temperature", "top_p", "do_sample"} == set()
+    assert plain.generation_config.eos_token_id == [*artifact.template.stop_ids]
+    assert set(artifact.template.stop_ids) == {0, artifact.template.stop_id}
 
 
 def lora(base: Path, quantization: str = "none", **settings: object) -> PeftModel:

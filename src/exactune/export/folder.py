@@ -15,7 +15,7 @@ from exactune.durable import replaced_dir
 from exactune.errors import ModelError, RunError
 from exactune.evaluate.evaluation import point_metrics
 from exactune.export.merge import merge
-from exactune.infer.artifact import CARD, Artifact, load_artifact
+from exactune.infer.artifact import CARD, Artifact, load_artifact, save_whole
 from exactune.language import say
 from exactune.render.batch import dtype_of
 from exactune.rundir import read_json, write_json
@@ -101,8 +101,7 @@ def export_merged(
     with _own(target) as folder:
         answers, before = _score(artifact, rows, batch_size, advance)
         dtype = _stored_in(artifact)
-        merge(artifact.model, dtype).save_pretrained(folder)
-        artifact.template.tokenizer.save_pretrained(folder)
+        save_whole(folder, merge(artifact.model, dtype), artifact.template)
         own = {"adapter": False, "quantization": "none", "dtype": _name(dtype), "export": {"to": "merged"}}
         write_json(folder / CARD, {**card, **own})
         del artifact
