@@ -12,6 +12,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils.integrations import dequantize_module_weight
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from test_bad_inputs import run as command
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -141,6 +142,43 @@ def test_nothing_but_an_earlier_export_is_replaced(whole: Run, tmp_path: Path) -
     first = export(whole, merged=False, output=tmp_path / "out")
     export(whole, merged=False, output=tmp_path / "out")
     assert first == tmp_path / "out"
+
+
+@pytest.mark.parametrize("to", ["adapter", "merged"])
+def test_a_run_without_an_artifact_has_nothing_to_export(
+    whole: Run, tmp_path: Path, to: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole.path, run)
+    shutil.rmtree(run / "adapter")
+    for name in ("train", "eval", "test"):
+        shutil.copyfile(whole.path.parent / f"{name}.jsonl", tmp_path / f"{name}.jsonl")
+    assert command("export", str(run), "--to", to, "-o", str(tmp_path / "out")) == 2
+    assert "no artifact here" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("to", ["adapter", "merged"])
+def test_a_folder_that_cannot_be_written_is_said(
+    whole: Run, tmp_path: Path, to: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    out = tmp_path / "file" / "out"
+    assert command("export", str(whole.path), "--to", to, "-o", str(out)) == 2
+    assert f"{out} cannot be written: " in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_disk_that_runs_full_leaves_nothing_half_written(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, *rest: object) -> None:
+        (folder / "model.safetensors").write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(folders, "save_whole", full)
+    with pytest.raises(RunError, match="out cannot be written: .*No space left on device"):
+        export(whole, merged=True, output=tmp_path / "out")
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_run_with_exports_is_still_a_run(whole: Run) -> None:

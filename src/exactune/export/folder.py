@@ -10,15 +10,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from exactune.durable import replaced_dir
-from exactune.errors import ModelError, RunError
+from exactune.errors import ExactuneError, ModelError, RunError
 from exactune.evaluate.evaluation import point_metrics
 from exactune.export.merge import merge
-from exactune.infer.artifact import CARD, Artifact, load_artifact, save_whole
+from exactune.infer.artifact import CARD, Artifact, load_artifact, read_card, save_whole
 from exactune.language import say
 from exactune.render.batch import dtype_of
-from exactune.rundir import read_json, write_json
+from exactune.rundir import read_json, unwritable, write_json
 from exactune.types import Example
 
 __all__ = ["TOLERANCE", "Merged", "export_copy", "export_merged"]
@@ -61,15 +62,19 @@ def export_copy(source: Path, target: Path) -> None:
     """An artifact as it is, but for its card, which says so.
 
     Raises:
-        RunError: ``target`` holds something else, or the copy reads back otherwise.
+        RunError: There is no artifact, ``target`` holds something else or cannot be written, or the copy reads back
+            otherwise.
         ExactuneError: The copy cannot be loaded.
     """
+    card = read_card(source)
     with _own(target) as folder:
-        shutil.copytree(source, folder, dirs_exist_ok=True)
         for file in sorted(path for path in source.rglob("*") if path.is_file()):
-            if _digest(file) != _digest(folder / file.relative_to(source)):
+            copy = folder / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+            if _digest(file) != _digest(copy):
                 raise RunError(say("{path} was copied, but reads back otherwise. Look after the disk.", path=file))
-        write_json(folder / CARD, {**read_json(source / CARD), "export": {"to": "adapter"}})
+        write_json(folder / CARD, {**card, "export": {"to": "adapter"}})
         load_artifact(folder)
 
 
@@ -93,7 +98,7 @@ def export_merged(
         advance: Called with the number of rows just answered.
 
     Raises:
-        RunError: ``target`` holds something else.
+        RunError: There is no artifact, or ``target`` holds something else or cannot be written.
         ModelError: The merged model scores otherwise; nothing is left of it.
     """
     artifact = load_artifact(source)
@@ -160,7 +165,7 @@ def _own(target: Path) -> Iterator[Path]:
     """A folder to fill; it takes the place of nothing but an earlier export.
 
     Raises:
-        RunError: Something else is there.
+        RunError: Something else is there, or it cannot be written.
     """
     if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or _is_export(target))):
         raise RunError(
@@ -170,8 +175,13 @@ def _own(target: Path) -> Iterator[Path]:
                 path=target,
             )
         )
-    with replaced_dir(target.absolute()) as folder:
-        yield folder
+    try:
+        with replaced_dir(target.absolute()) as folder:
+            yield folder
+    except ExactuneError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise unwritable(target, error) from error
 
 
 def _is_export(folder: Path) -> bool:
