@@ -129,7 +129,7 @@ def test_the_adapter_is_copied_and_said_so(whole: Run, tmp_path: Path, capsys: p
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     for name in set(names) - {"exactune.json"}:
         assert (tmp_path / "out" / name).read_bytes() == (whole.adapter / name).read_bytes()
-    assert read_json(tmp_path / "out" / "exactune.json")["export"] == {"to": "adapter"}
+    assert read_json(tmp_path / "out" / "exactune.json")["export"] == {"to": "adapter", "files": names}
     shutil.rmtree(tmp_path / "out")
 
 
@@ -142,6 +142,19 @@ def test_nothing_but_an_earlier_export_is_replaced(whole: Run, tmp_path: Path) -
     first = export(whole, merged=False, output=tmp_path / "out")
     export(whole, merged=False, output=tmp_path / "out")
     assert first == tmp_path / "out"
+    (tmp_path / "out" / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(RunError, match="something else than an earlier export"):
+        export(whole, merged=False, output=tmp_path / "out")
+    assert (tmp_path / "out" / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_base_is_not_replaced_by_what_was_trained_over_it(whole: Run, tmp_path: Path) -> None:
+    merged = export(whole, merged=True, output=tmp_path / "out")
+    again = exactune.train(write_task(tmp_path, merged, QUICK), output=str(tmp_path / "again"))
+    for to_one in (True, False):
+        with pytest.raises(RunError, match="out is the base that the run was trained over"):
+            export(again, merged=to_one, output=merged)
+    exactune.load(again.path)
 
 
 @pytest.mark.parametrize("to", ["adapter", "merged"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -67,7 +68,7 @@ def export_copy(source: Path, target: Path) -> None:
         ExactuneError: The copy cannot be loaded.
     """
     card = read_card(source)
-    with _own(target) as folder:
+    with _own(target, card) as folder:
         for file in sorted(path for path in source.rglob("*") if path.is_file()):
             copy = folder / file.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,7 @@ def export_merged(
     """
     artifact = load_artifact(source)
     card = dict(artifact.card)
-    with _own(target) as folder:
+    with _own(target, card) as folder:
         answers, before = _score(artifact, rows, batch_size, advance)
         dtype = _stored_in(artifact)
         save_whole(folder, merge(artifact.model, dtype), artifact.template)
@@ -161,13 +162,17 @@ def _refuse_other_scores(found: Merged) -> None:
 
 
 @contextmanager
-def _own(target: Path) -> Iterator[Path]:
+def _own(target: Path, card: Mapping[str, Any]) -> Iterator[Path]:
     """A folder to fill; it takes the place of nothing but an earlier export.
+
+    Args:
+        target: Where to.
+        card: Of what is exported.
 
     Raises:
         RunError: Something else is there, or it cannot be written.
     """
-    if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or _is_export(target))):
+    if target.exists() and not (target.is_dir() and _is_export(target)):
         raise RunError(
             say(
                 "{path} holds something else than an earlier export, so it is left alone. Choose another folder with "
@@ -175,9 +180,21 @@ def _own(target: Path) -> Iterator[Path]:
                 path=target,
             )
         )
+    base = Path(card["base"]["name"])
+    if base.is_absolute() and target.resolve() == base.resolve():
+        raise RunError(
+            say(
+                "{path} is the base that the run was trained over: without it, the run could not be loaded any more. "
+                "Choose another folder with -o DIR.",
+                path=target,
+            )
+        )
     try:
         with replaced_dir(target.absolute()) as folder:
             yield folder
+            written = read_json(folder / CARD)
+            written["export"]["files"] = sorted(file.name for file in folder.iterdir())
+            write_json(folder / CARD, written)
     except ExactuneError:
         raise
     except (OSError, SafetensorError) as error:
@@ -185,7 +202,9 @@ def _own(target: Path) -> Iterator[Path]:
 
 
 def _is_export(folder: Path) -> bool:
-    return (folder / CARD).is_file() and "export" in read_json(folder / CARD)
+    """Whether it holds nothing that an export has not put there; so does an empty one."""
+    card = read_json(folder / CARD) if (folder / CARD).is_file() else {}
+    return {file.name for file in folder.iterdir()} <= {*card.get("export", {}).get("files", ())}
 
 
 def _digest(file: Path) -> str:
