@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,12 @@ class Parent:
 
     @property
     def base(self) -> Base:
-        """The base of its adapter; where all weights were trained, itself, with what its own base declares.
+        """The base of its adapter; itself, where it is a whole model.
 
         Raises:
-            ModelError: The base is missing.
+            ModelError: The base of its adapter is missing.
         """
-        base = base_of(self.folder, self.card)
-        return base if self.card["adapter"] else replace(find_base(str(self.folder)), declared=base.declared)
+        return base_of(self.folder, self.card) if self.card["adapter"] else find_base(str(self.folder))
 
     @property
     def adapter(self) -> Path | None:
@@ -102,7 +101,9 @@ def find_parent(path: str, base: Path) -> Parent:
 def _decided(folder: Path, card: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {"task": card["task"]}
     if not card["adapter"]:
-        return {**tree, "model": str(folder.resolve()), "lora": "none"}
+        # Into a merged model an adapter has gone, so it gets another one, as the recipe has it.
+        merged = card.get("export", {}).get("to") == "merged"
+        return {**tree, "model": str(folder.resolve()), **({} if merged else {"lora": "none"})}
     adapter = read_json(folder / "adapter_config.json")
     modules = adapter["target_modules"]
     shape = {

@@ -24,6 +24,7 @@ from exactune.export import folder as folders
 from exactune.export.merge import merge
 from exactune.exporting import export
 from exactune.infer.model import load_base
+from exactune.plan import Plan, config_source, make_plan
 from exactune.rundir import Run, read_json, read_jsonl, write_json
 
 import tiny
@@ -192,6 +193,35 @@ def test_a_disk_that_runs_full_leaves_nothing_half_written(
     with pytest.raises(RunError, match="out cannot be written: .*No space left on device"):
         export(whole, merged=True, output=tmp_path / "out")
     assert [*tmp_path.iterdir()] == []
+
+
+def planned(folder: Path, head: str) -> Plan:
+    config = folder / "next.yaml"
+    config.write_text(f"{head}\ndata: {{train: train.jsonl, eval: eval.jsonl}}\n", encoding="utf-8")
+    return make_plan(config_source(config))
+
+
+def test_a_merged_model_is_trained_further_as_its_base_would_be(four: Run, tmp_path: Path) -> None:
+    """By rates that fit the embedded base, which declares them."""
+    merged, folder = export(four, merged=True, output=tmp_path / "out"), four.path.parent
+    for lora in ("", "lora: {r: 8}", "lora: none"):
+        expected = planned(folder, f"model: mini\n{lora}").config
+        assert expected.training.learning_rate > 1e-4
+        for key in ("model", "start_from"):
+            plan = planned(folder, f"{key}: {merged}\n{lora}")
+            assert (plan.config.training, plan.config.lora) == (expected.training, expected.lora)
+            assert plan.base.location == str(merged)
+
+
+def test_a_merged_model_needs_no_base(tmp_path: Path) -> None:
+    base = tiny.save_base(tmp_path / "base")
+    run = exactune.train(write_task(tmp_path, base, QUICK), output=str(tmp_path / "run"))
+    merged = export(run, merged=True, output=tmp_path / "out")
+    shutil.rmtree(base)
+    exactune.load(merged)
+    assert planned(tmp_path, f"start_from: {merged}").base.location == str(merged)
+    merged.rename(base)
+    assert planned(tmp_path, f"model: {base}").base.declared == {}
 
 
 def test_a_run_with_exports_is_still_a_run(whole: Run) -> None:
