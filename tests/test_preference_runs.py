@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import exactune
 from exactune.errors import ConfigError, DataError, Interrupted, RunError
+from exactune.estimate import estimate
 from exactune.plan import config_source, make_plan
 from exactune.render.batch import answer_logps, collate
 from exactune.render.template import Template
@@ -59,6 +61,16 @@ def test_it_starts_where_the_other_run_ended(place: Path, tuned: Run) -> None:
     assert start["moved"] == 0
     losses = [line["loss"] for line in read_jsonl(tuned.train_metrics) if "margin" in line]
     assert losses[-1] < losses[0] < 0.7
+
+
+def test_a_dry_run_counts_the_evaluation_of_its_start(place: Path, tuned: Run) -> None:
+    found = estimate(make_plan(config_source(config(place, f"start_from: sft\n{DPO}{SETTINGS}", "dry.yaml"))))
+    assert found.times is not None
+    at_start = sum("eval" in line and not line["step"] for line in read_jsonl(tuned.train_metrics))
+    assert found.times.more == 1 + at_start == 2, "the published weights, and those it begins with"
+    # Eval rows scale confidences, test rows are scored, and four rows that the first run was trained on asked again.
+    assert found.times.answered == 9 + 12 + 4
+    assert replace(found.times, more=1).evaluating(3) < found.times.evaluating(3)
 
 
 def test_it_is_scored_on_the_rows_of_the_other_run(place: Path, tuned: Run) -> None:
