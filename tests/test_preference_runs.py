@@ -81,6 +81,15 @@ def test_it_is_scored_on_the_rows_of_the_other_run(place: Path, tuned: Run) -> N
     assert tuned.metrics.read_bytes() == before
 
 
+def test_without_the_other_run_its_rows_are_gone(place: Path, tuned: Run) -> None:
+    (place / "sft").rename(place / "moved")
+    try:
+        with pytest.raises(RunError, match=r"`start_from`: \.\./sft is no run any more, and the rows of that run"):
+            exactune.evaluate(tuned)
+    finally:
+        (place / "moved").rename(place / "sft")
+
+
 def test_the_reference_is_the_other_run_and_stays_it(place: Path, tuned: Run) -> None:
     """Asked again of the very artifact, after all steps, each answer alone."""
     assert [line["step"] for line in read_jsonl(tuned.train_metrics) if "eval" not in line][-1] >= 70

@@ -50,7 +50,7 @@ def used_rows(run: Run, config: Config) -> Used:
         config: Its config.
 
     Raises:
-        RunError: A data file is not what it was.
+        RunError: A data file is not what it was, or the run that it goes on from, whose rows it is scored on, is gone.
     """
     record = read_json(run.data)
     loaded = load_rows(config, run.path, in_memory=IN_MEMORY)
@@ -71,7 +71,19 @@ def used_rows(run: Run, config: Config) -> Used:
     theirs = parent_rows(run.path, config)
     if theirs and scored_as_parent(config):
         return Used(Splits(train, theirs.splits.eval, theirs.splits.test), theirs.known)
-    splits = Splits(train, _kept(evals, ids["eval"]), _kept(tests, ids["test"]))
+    try:
+        splits = Splits(train, _kept(evals, ids["eval"]), _kept(tests, ids["test"]))
+    except RunError as error:
+        if theirs or not scored_as_parent(config):
+            raise
+        raise RunError(
+            say(
+                "`start_from`: {path} is no run any more, and the rows of that run are those that {run} is scored on. "
+                "Put it back, or score other rows with --data FILE.",
+                path=config.start_from,
+                run=run.path,
+            )
+        ) from error
     return Used(splits, theirs.known if theirs else train)
 
 
