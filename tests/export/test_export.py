@@ -149,6 +149,15 @@ def test_nothing_but_an_earlier_export_is_replaced(whole: Run, tmp_path: Path) -
     assert (tmp_path / "out" / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
+def test_a_link_to_another_disk_stays_one(whole: Run, tmp_path: Path) -> None:
+    (tmp_path / "large").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "large")
+    for _ in range(2):
+        export(whole, merged=False, output=tmp_path / "out")
+        assert (tmp_path / "large" / "exactune.json").is_file()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["large", "out"]
+
+
 def test_a_base_is_not_replaced_by_what_was_trained_over_it(whole: Run, tmp_path: Path) -> None:
     merged = export(whole, merged=True, output=tmp_path / "out")
     again = exactune.train(write_task(tmp_path, merged, QUICK), output=str(tmp_path / "again"))

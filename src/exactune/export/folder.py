@@ -190,7 +190,7 @@ def _own(target: Path, card: Mapping[str, Any]) -> Iterator[Path]:
             )
         )
     try:
-        with replaced_dir(target.absolute()) as folder:
+        with replaced_dir(target.resolve()) as folder:
             yield folder
             written = read_json(folder / CARD)
             written["export"]["files"] = sorted(file.name for file in folder.iterdir())
