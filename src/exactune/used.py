@@ -59,7 +59,7 @@ def used_rows(run: Run, config: Config) -> Used:
         raise RunError(
             say(
                 "{names} changed since the run, so its figures cannot be repeated. Restore the file, or "
-                "score the new rows with --data FILE.",
+                "score the new rows with `exactune eval --data FILE`.",
                 names=", ".join(changed),
             )
         )
@@ -79,7 +79,7 @@ def used_rows(run: Run, config: Config) -> Used:
         raise RunError(
             say(
                 "`start_from`: {path} is no run any more, and the rows of that run are those that {run} is scored on. "
-                "Put it back, or score other rows with --data FILE.",
+                "Put it back, or score other rows with `exactune eval --data FILE`.",
                 path=config.start_from,
                 run=run.path,
             )
@@ -123,7 +123,7 @@ def _kept(rows: Iterable[Example], ids: Sequence[str]) -> Sequence[Example]:
         raise RunError(
             say(
                 "row {name} of the run is not there any more, though no file has other content: one was renamed, added "
-                "or taken away. Put the files back as they were, or score the rows with --data FILE.",
+                "or taken away. Put the files back as they were, or score the rows with `exactune eval --data FILE`.",
                 name=name,
             )
         )

@@ -342,6 +342,6 @@ def test_rows_that_changed_are_no_proof(whole: Run, tmp_path: Path) -> None:
     rows = whole.path.parent / "test.jsonl"
     text = rows.read_text(encoding="utf-8")
     rows.write_text(text.replace("公司", "企業"), encoding="utf-8")
-    with pytest.raises(RunError, match=r"test\.jsonl changed since the run"):
+    with pytest.raises(RunError, match=r"test\.jsonl changed since the run.*`exactune eval --data FILE`"):
         export(whole, merged=True, output=tmp_path / "out")
     rows.write_text(text, encoding="utf-8")
