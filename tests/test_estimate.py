@@ -147,6 +147,19 @@ def test_what_is_counted_is_what_the_weights_are(task: Callable[..., Path]) -> N
     assert (found.times.judged, found.times.answered) == (9, 9 + 12 + 24 + 2 * 12)
 
 
+def test_a_base_in_four_bits_is_rehearsed_in_four_bits(wide: Path, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="the extra `qlora` brings it")
+    config = write_task(tmp_path, wide, "training.num_epochs: 1\n")
+    whole, four = (
+        estimate(make_plan(config_source(config, assignments=[f"quantization={name}"]))) for name in ("none", "4bit")
+    )
+    layers = [part for part in tiny.model(width=64).model.layers.modules() if isinstance(part, torch.nn.Linear)]
+    # Half a byte of four stays; scales are no parameters.
+    packed = sum(part.weight.nbytes - part.weight.numel() // 2 for part in layers)
+    assert whole.memory.weights - four.memory.weights == packed
+    assert four.memory.gradients == whole.memory.gradients
+
+
 def test_weights_too_large_are_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are none to load: only the config of the base is looked at."""
     folder = tiny.save_base(tmp_path / "shape")

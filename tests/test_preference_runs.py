@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 import exactune
 from exactune.errors import ConfigError, DataError, Interrupted, RunError
+from exactune.estimate import estimate
 from exactune.plan import config_source, make_plan
 from exactune.render.batch import answer_logps, collate
 from exactune.render.template import Template
@@ -63,6 +65,16 @@ def test_it_starts_where_the_other_run_ended(place: Path, tuned: Run) -> None:
     assert losses[-1] < losses[0] < 0.7
 
 
+def test_a_dry_run_counts_the_evaluation_of_its_start(place: Path, tuned: Run) -> None:
+    found = estimate(make_plan(config_source(config(place, f"start_from: sft\n{DPO}{SETTINGS}", "dry.yaml"))))
+    assert found.times is not None
+    at_start = sum("eval" in line and not line["step"] for line in read_jsonl(tuned.train_metrics))
+    assert found.times.more == 1 + at_start == 2, "the published weights, and those it begins with"
+    # Eval rows scale confidences, test rows are scored, and four rows that the first run was trained on asked again.
+    assert found.times.answered == 9 + 12 + 4
+    assert replace(found.times, more=1).evaluating(3) < found.times.evaluating(3)
+
+
 def test_it_is_scored_on_the_rows_of_the_other_run(place: Path, tuned: Run) -> None:
     ids = [[line["id"] for line in read_jsonl(run.predictions)] for run in (Run(place / "sft"), tuned)]
     assert ids[0] == ids[1]
@@ -93,6 +105,15 @@ def test_other_test_rows_leave_it_the_eval_rows_of_the_other_run(place: Path) ->
     before = run.predictions.read_bytes()
     exactune.evaluate(run.path)
     assert run.predictions.read_bytes() == before
+
+
+def test_without_the_other_run_its_rows_are_gone(place: Path, tuned: Run) -> None:
+    (place / "sft").rename(place / "moved")
+    try:
+        with pytest.raises(RunError, match=r"`start_from`: \.\./sft is no run any more, and the rows of that run"):
+            exactune.evaluate(tuned)
+    finally:
+        (place / "moved").rename(place / "sft")
 
 
 def test_the_reference_is_the_other_run_and_stays_it(place: Path, tuned: Run) -> None:

@@ -91,6 +91,7 @@ class Times:
         answered: Rows that are answered after training.
         answer: Seconds for an answer.
         loss: Seconds for the loss of an eval row.
+        more: Evaluations besides the one after each epoch: of the published weights, and before the first step.
     """
 
     epochs: Epochs
@@ -100,6 +101,7 @@ class Times:
     answered: int
     answer: float
     loss: float
+    more: int = 1
 
     def training(self, epochs: float) -> float:
         """Seconds of training."""
@@ -107,8 +109,7 @@ class Times:
 
     def evaluating(self, epochs: float) -> float:
         """Seconds of all evaluations, those after training included."""
-        # One for each epoch, and one more: the published weights are scored as the best checkpoint was.
-        return (math.ceil(epochs) + 1) * self.judged * (self.answer + self.loss) + self.answered * self.answer
+        return (math.ceil(epochs) + self.more) * self.judged * (self.answer + self.loss) + self.answered * self.answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,7 @@ def estimate(plan: Plan) -> Estimate:
     least = _of_shape(_shape(plan, config.lora), config.quantization)
     if least.total > room:
         return Estimate(least, room, ways=tuple(_other_weights(plan, least)))
-    model, template = load_base(plan.base, full=config.lora is None)
+    model, template = load_base(plan.base, full=config.lora is None, quantization=config.quantization)
     trained = trainable(plan, model)
     cost, _ = choose_engine(trained, plan.computed, config.training)
     cutter = make_cutter(plan, cost, _no_reference(plan))
@@ -337,10 +338,12 @@ def _times(plan: Plan, found: Rehearsal, answer: float, loss: float) -> Times:
         rows_per_second=found.rows_per_second,
         judged=min(settings.rows, len(splits.eval)),
         # Eval rows scale the confidences; training rows tell what is known by heart; the base model answers, too.
-        answered=len(splits.eval) + len(splits.test) + min(settings.train_rows, len(splits.train))
+        answered=len(splits.eval) + len(splits.test) + min(settings.train_rows, len(plan.known))
         + asked * min(settings.rows, scored),
         answer=answer,
         loss=loss,
+        # The published weights are scored as the best checkpoint was; what DPO starts from has to be beaten.
+        more=2 if config.training.method == "dpo" else 1,
     )  # fmt: skip
 
 

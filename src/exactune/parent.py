@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from exactune.bases import Base, find_base
 from exactune.config import Config
-from exactune.errors import ConfigError, ModelError
+from exactune.errors import ConfigError
 from exactune.infer.artifact import base_of, read_card
 from exactune.infer.model import weights_sha256
 from exactune.language import say
@@ -40,18 +39,12 @@ class Parent:
 
     @property
     def base(self) -> Base:
-        """The base of its adapter; where all weights were trained, itself, with what its own base declares.
+        """The base of its adapter; itself, where it is a whole model.
 
         Raises:
-            ModelError: An adapter's base is missing.
+            ModelError: The base of its adapter is missing.
         """
-        if self.card["adapter"]:
-            return base_of(self.folder, self.card)
-        whole = replace(find_base(str(self.folder)), declared={})
-        with contextlib.suppress(ModelError):
-            # It may be gone: nothing else of it is needed.
-            return replace(whole, declared=base_of(self.folder, self.card).declared)
-        return whole
+        return base_of(self.folder, self.card) if self.card["adapter"] else find_base(str(self.folder))
 
     @property
     def adapter(self) -> Path | None:
@@ -109,7 +102,9 @@ def _decided(folder: Path, card: Mapping[str, Any]) -> dict[str, Any]:
     copies = {"copy_spans": True} if "copy" in (card.get("constraint") or {}) else {}
     tree: dict[str, Any] = {"task": {**card["task"], **copies}}
     if not card["adapter"]:
-        return {**tree, "model": str(folder.resolve()), "lora": "none"}
+        # Into a merged model an adapter has gone, so it gets another one, as the recipe has it.
+        merged = card.get("export", {}).get("to") == "merged"
+        return {**tree, "model": str(folder.resolve()), **({} if merged else {"lora": "none"})}
     adapter = read_json(folder / "adapter_config.json")
     modules = adapter["target_modules"]
     shape = {

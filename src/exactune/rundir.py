@@ -277,13 +277,18 @@ class Run:
             raise unwritable(self.path, error) from error
 
 
-def unwritable(path: Path, error: OSError) -> RunError:
-    """What to say of a folder that the system refuses to write to."""
+def unwritable(path: Path, error: Exception) -> RunError:
+    """What to say of a folder that the system refuses to write to.
+
+    Args:
+        path: The folder.
+        error: Of the system, or of a library that has an error class of its own for it.
+    """
     return RunError(
         say(
             "{path} cannot be written: {reason}. Choose another folder with --output DIR.",
             path=path,
-            reason=Text(error.strerror or str(error)),
+            reason=Text(getattr(error, "strerror", None) or str(error)),
         )
     )
 

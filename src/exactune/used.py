@@ -50,7 +50,7 @@ def used_rows(run: Run, config: Config) -> Used:
         config: Its config.
 
     Raises:
-        RunError: A data file is not what it was.
+        RunError: A data file is not what it was, or the run that it goes on from, whose rows it is scored on, is gone.
     """
     record = read_json(run.data)
     loaded = load_rows(config, run.path, in_memory=IN_MEMORY)
@@ -59,7 +59,7 @@ def used_rows(run: Run, config: Config) -> Used:
         raise RunError(
             say(
                 "{names} changed since the run, so its figures cannot be repeated. Restore the file, or "
-                "score the new rows with --data FILE.",
+                "score the new rows with `exactune eval --data FILE`.",
                 names=", ".join(changed),
             )
         )
@@ -71,7 +71,19 @@ def used_rows(run: Run, config: Config) -> Used:
     else:
         # They may have been held out of the training rows.
         evals, tests = files.eval or files.train, files.test or files.train
-    splits = Splits(train, _kept(evals, ids["eval"]), _kept(tests, ids["test"]))
+    try:
+        splits = Splits(train, _kept(evals, ids["eval"]), _kept(tests, ids["test"]))
+    except RunError as error:
+        if theirs or not scored_as_parent(config):
+            raise
+        raise RunError(
+            say(
+                "`start_from`: {path} is no run any more, and the rows of that run are those that {run} is scored on. "
+                "Put it back, or score other rows with `exactune eval --data FILE`.",
+                path=config.start_from,
+                run=run.path,
+            )
+        ) from error
     return Used(splits, theirs.known if theirs else train)
 
 
@@ -114,7 +126,7 @@ def _kept(rows: Iterable[Example], ids: Sequence[str]) -> Sequence[Example]:
         raise RunError(
             say(
                 "row {name} of the run is not there any more, though no file has other content: one was renamed, added "
-                "or taken away. Put the files back as they were, or score the rows with --data FILE.",
+                "or taken away. Put the files back as they were, or score the rows with `exactune eval --data FILE`.",
                 name=name,
             )
         )

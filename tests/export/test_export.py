@@ -12,6 +12,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils.integrations import dequantize_module_weight
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from test_bad_inputs import run as command
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -23,8 +24,10 @@ from exactune.export import folder as folders
 from exactune.export.merge import merge
 from exactune.exporting import export
 from exactune.infer.model import load_base
+from exactune.plan import Plan, config_source, make_plan
 from exactune.rundir import Run, read_json, read_jsonl, write_json
 
+import tiny
 from made import write_task
 
 QUICK = "training: {num_epochs: 1, learning_rate: 1e-3}\nevaluate: {baselines: [majority], train_rows: 0}\n"
@@ -96,7 +99,6 @@ def test_a_merged_model_is_the_adapter_over_its_base(run: Run, tmp_path: Path) -
     assert plain.lm_head.weight is plain.model.embed_tokens.weight
     assert AutoTokenizer.from_pretrained(folder).chat_template == artifact.template.tokenizer.chat_template
     assert not [key for key in json.loads((folder / "config.json").read_text()) if "quant" in key]
-    assert plain.generation_config.eos_token_id == artifact.model.generation_config.eos_token_id
     with torch.no_grad():
         for ids, logits in zip(prompts, live, strict=True):
             assert float((plain(torch.tensor([ids])).logits - logits).abs().max()) < 1e-3
@@ -128,7 +130,7 @@ def test_the_adapter_is_copied_and_said_so(whole: Run, tmp_path: Path, capsys: p
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     for name in set(names) - {"exactune.json"}:
         assert (tmp_path / "out" / name).read_bytes() == (whole.adapter / name).read_bytes()
-    assert read_json(tmp_path / "out" / "exactune.json")["export"] == {"to": "adapter"}
+    assert read_json(tmp_path / "out" / "exactune.json")["export"] == {"to": "adapter", "files": names}
     shutil.rmtree(tmp_path / "out")
 
 
@@ -141,6 +143,94 @@ def test_nothing_but_an_earlier_export_is_replaced(whole: Run, tmp_path: Path) -
     first = export(whole, merged=False, output=tmp_path / "out")
     export(whole, merged=False, output=tmp_path / "out")
     assert first == tmp_path / "out"
+    (tmp_path / "out" / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(RunError, match="something else than an earlier export"):
+        export(whole, merged=False, output=tmp_path / "out")
+    assert (tmp_path / "out" / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_link_to_another_disk_stays_one(whole: Run, tmp_path: Path) -> None:
+    (tmp_path / "large").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "large")
+    for _ in range(2):
+        export(whole, merged=False, output=tmp_path / "out")
+        assert (tmp_path / "large" / "exactune.json").is_file()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["large", "out"]
+
+
+def test_a_base_is_not_replaced_by_what_was_trained_over_it(whole: Run, tmp_path: Path) -> None:
+    merged = export(whole, merged=True, output=tmp_path / "out")
+    again = exactune.train(write_task(tmp_path, merged, QUICK), output=str(tmp_path / "again"))
+    for to_one in (True, False):
+        with pytest.raises(RunError, match="out is the base that the run was trained over"):
+            export(again, merged=to_one, output=merged)
+    exactune.load(again.path)
+
+
+@pytest.mark.parametrize("to", ["adapter", "merged"])
+def test_a_run_without_an_artifact_has_nothing_to_export(
+    whole: Run, tmp_path: Path, to: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole.path, run)
+    shutil.rmtree(run / "adapter")
+    for name in ("train", "eval", "test"):
+        shutil.copyfile(whole.path.parent / f"{name}.jsonl", tmp_path / f"{name}.jsonl")
+    assert command("export", str(run), "--to", to, "-o", str(tmp_path / "out")) == 2
+    assert "no artifact here" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("to", ["adapter", "merged"])
+def test_a_folder_that_cannot_be_written_is_said(
+    whole: Run, tmp_path: Path, to: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    out = tmp_path / "file" / "out"
+    assert command("export", str(whole.path), "--to", to, "-o", str(out)) == 2
+    assert f"{out} cannot be written: " in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_disk_that_runs_full_leaves_nothing_half_written(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, *rest: object) -> None:
+        (folder / "model.safetensors").write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(folders, "save_whole", full)
+    with pytest.raises(RunError, match="out cannot be written: .*No space left on device"):
+        export(whole, merged=True, output=tmp_path / "out")
+    assert [*tmp_path.iterdir()] == []
+
+
+def planned(folder: Path, head: str) -> Plan:
+    config = folder / "next.yaml"
+    config.write_text(f"{head}\ndata: {{train: train.jsonl, eval: eval.jsonl}}\n", encoding="utf-8")
+    return make_plan(config_source(config))
+
+
+def test_a_merged_model_is_trained_further_as_its_base_would_be(four: Run, tmp_path: Path) -> None:
+    """By rates that fit the embedded base, which declares them."""
+    merged, folder = export(four, merged=True, output=tmp_path / "out"), four.path.parent
+    for lora in ("", "lora: {r: 8}", "lora: none"):
+        expected = planned(folder, f"model: mini\n{lora}").config
+        assert expected.training.learning_rate > 1e-4
+        for key in ("model", "start_from"):
+            plan = planned(folder, f"{key}: {merged}\n{lora}")
+            assert (plan.config.training, plan.config.lora) == (expected.training, expected.lora)
+            assert plan.base.location == str(merged)
+
+
+def test_a_merged_model_needs_no_base(tmp_path: Path) -> None:
+    base = tiny.save_base(tmp_path / "base")
+    run = exactune.train(write_task(tmp_path, base, QUICK), output=str(tmp_path / "run"))
+    merged = export(run, merged=True, output=tmp_path / "out")
+    shutil.rmtree(base)
+    exactune.load(merged)
+    assert planned(tmp_path, f"start_from: {merged}").base.location == str(merged)
+    merged.rename(base)
+    assert planned(tmp_path, f"model: {base}").base.declared == {}
 
 
 def test_a_run_with_exports_is_still_a_run(whole: Run) -> None:
@@ -150,7 +240,9 @@ def test_a_run_with_exports_is_still_a_run(whole: Run) -> None:
     whole.ensure_free(overwrite=True)
 
 
-def test_all_weights_need_no_merging(task: Callable[..., Path], tmp_path: Path) -> None:
+def test_all_weights_need_no_merging(
+    task: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, lines = (
         exactune.train(task("lora: none\nevaluate: {baselines: [majority]}\n"), assignments=["num_epochs=1"]),
         [],
@@ -160,6 +252,23 @@ def test_all_weights_need_no_merging(task: Callable[..., Path], tmp_path: Path) 
     assert (folder / "model.safetensors").read_bytes() == (run.model / "model.safetensors").read_bytes()
     again = [row["answer"] for row in exactune.predict(folder, tmp_path / "test.jsonl")]
     assert again == [row["answer"] for row in read_jsonl(run.predictions)]
+    # As on a GPU, where bases are in bfloat16, and weights that were trained in float32.
+    monkeypatch.setattr("exactune.infer.model.default_dtype", lambda device: torch.bfloat16)
+    assert exactune.load(folder).model.dtype == exactune.load(run.path).model.dtype == torch.float32
+
+
+@pytest.mark.parametrize("block", ["lora: {r: 4}\n", "lora: none\n"])
+def test_a_whole_model_is_served_as_it_was_evaluated(tmp_path: Path, block: str) -> None:
+    """Its base samples and stops at another token, in a config that transformers does not write again once changed."""
+    base = tiny.save_base(tmp_path / "base")
+    odd = {"eos_token_id": 0, "temperature": 0.9, "top_p": 0.6}
+    (base / "generation_config.json").write_text(json.dumps(odd), encoding="utf-8")
+    run = exactune.train(write_task(tmp_path, base, QUICK + block), output=str(tmp_path / "run"))
+    folder = export(run, merged=True)
+    artifact, plain = exactune.load(folder), AutoModelForCausalLM.from_pretrained(folder)
+    assert plain.generation_config.to_diff_dict().keys() & {"temperature", "top_p", "do_sample"} == set()
+    assert plain.generation_config.eos_token_id == [*artifact.template.stop_ids]
+    assert set(artifact.template.stop_ids) == {0, artifact.template.stop_id}
 
 
 def lora(base: Path, quantization: str = "none", **settings: object) -> PeftModel:
@@ -233,6 +342,6 @@ def test_rows_that_changed_are_no_proof(whole: Run, tmp_path: Path) -> None:
     rows = whole.path.parent / "test.jsonl"
     text = rows.read_text(encoding="utf-8")
     rows.write_text(text.replace("公司", "企業"), encoding="utf-8")
-    with pytest.raises(RunError, match=r"test\.jsonl changed since the run"):
+    with pytest.raises(RunError, match=r"test\.jsonl changed since the run.*`exactune eval --data FILE`"):
         export(whole, merged=True, output=tmp_path / "out")
     rows.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import numpy
 import pytest
 import torch
+import transformers
 from peft.utils.integrations import dequantize_module_weight
 
 from exactune.bases import find_base
 from exactune.config import LoraSettings, TrainingConfig
-from exactune.errors import MissingExtra, ModelError
+from exactune.errors import ConfigError, MissingExtra, ModelError
 from exactune.infer import quantize
 from exactune.infer.engine import answer_loss
 from exactune.infer.model import load_base
@@ -105,6 +107,32 @@ def test_what_this_machine_misreads_is_refused_before_it_trains(
         pytest.skip("here bitsandbytes reads rows of 32 as they were written, and a model that has them loads")
     with pytest.raises(ModelError, match=r"`model\.layers\.0\.self_attn\.q_proj` wrongly on this cpu: .*32 weights"):
         load_base(find_base(str(base)), quantization="4bit")
+
+
+@pytest.mark.parametrize("double", [True, False])
+def test_a_base_that_was_published_in_four_bits(bitsandbytes: Any, wide: Path, tmp_path: Path, double: bool) -> None:
+    shutil.copytree(wide, tmp_path, dirs_exist_ok=True)
+    settings = transformers.BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=double
+    )
+    load = transformers.AutoModelForCausalLM.from_pretrained
+    load(wide, dtype=torch.float32, quantization_config=settings).save_pretrained(tmp_path)
+    published, _ = load_base(find_base(str(tmp_path)))
+    assert len(in_four_bits(published)) == 14
+    with pytest.raises(ConfigError, match="`lora: none`: the base comes in fewer bits"):
+        make_trainable(published, None, 0)
+    assert make_trainable(published, LORA, 0)
+
+
+def test_what_a_base_was_quantized_with_is_named_where_it_is_missing(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*args: Any, **options: Any) -> None:
+        raise ImportError("Loading a GPTQ quantized model requires optimum (`pip install optimum`)")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", missing)
+    with pytest.raises(ModelError, match=r"cannot be loaded: Loading a GPTQ .*\(`pip install optimum`\)"):
+        load_base(find_base(str(base)))
 
 
 def test_a_wrong_scale_is_found_on_every_machine(

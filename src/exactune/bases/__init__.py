@@ -28,7 +28,7 @@ class Base:
     Attributes:
         name: As recorded in runs and artifacts: ``mini-1``, a hub id or an absolute folder.
         location: What ``from_pretrained`` takes: a folder or a hub id.
-        declared: The content of its ``exactune.json``; empty for other models.
+        declared: The content of its ``exactune.json``, or of that of the base it was made of; empty for other models.
         revision: Branch, tag or commit of a hub model; ``None`` for its default branch, and for folders.
     """
 
@@ -89,10 +89,7 @@ _KNOWN = say("Give `mini` (embedded, works offline), a local model folder, or a 
 
 def _local(path: Path, model: str) -> Base:
     if (path / "config.json").is_file():
-        declared = path / "exactune.json"
-        return Base(
-            str(path), str(path), json.loads(declared.read_text(encoding="utf-8")) if declared.is_file() else {}
-        )
+        return Base(str(path), str(path), _declared(path))
     if (path / "adapter_config.json").is_file():
         raise ModelError(
             say(
@@ -104,3 +101,17 @@ def _local(path: Path, model: str) -> Base:
     raise ModelError(
         say("model `{model}`: the folder has no config.json, so it holds no model. {known}", model=model, known=_KNOWN)
     )
+
+
+def _declared(path: Path) -> Mapping[str, Any]:
+    """What a model's folder says; a whole model that left a run hands on what the base of that run declares."""
+    file = path / "exactune.json"
+    own: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if "base" not in own:
+        return own
+    name = own["base"]["name"]
+    try:
+        # Moved to where its base was, it would ask itself.
+        return find_base(name).declared if name != str(path) else {}
+    except ModelError:
+        return {}

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from exactune.durable import replaced_dir
-from exactune.errors import ModelError, RunError
+from exactune.errors import ExactuneError, ModelError, RunError
 from exactune.evaluate.evaluation import point_metrics
 from exactune.export.merge import merge
-from exactune.infer.artifact import CARD, Artifact, load_artifact
+from exactune.infer.artifact import CARD, Artifact, load_artifact, read_card, save_whole
 from exactune.language import say
 from exactune.render.batch import dtype_of
-from exactune.rundir import read_json, write_json
+from exactune.rundir import read_json, unwritable, write_json
 from exactune.types import Example
 
 __all__ = ["TOLERANCE", "Merged", "export_copy", "export_merged"]
@@ -61,15 +63,19 @@ def export_copy(source: Path, target: Path) -> None:
     """An artifact as it is, but for its card, which says so.
 
     Raises:
-        RunError: ``target`` holds something else, or the copy reads back otherwise.
+        RunError: There is no artifact, ``target`` holds something else or cannot be written, or the copy reads back
+            otherwise.
         ExactuneError: The copy cannot be loaded.
     """
-    with _own(target) as folder:
-        shutil.copytree(source, folder, dirs_exist_ok=True)
+    card = read_card(source)
+    with _own(target, card) as folder:
         for file in sorted(path for path in source.rglob("*") if path.is_file()):
-            if _digest(file) != _digest(folder / file.relative_to(source)):
+            copy = folder / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+            if _digest(file) != _digest(copy):
                 raise RunError(say("{path} was copied, but reads back otherwise. Look after the disk.", path=file))
-        write_json(folder / CARD, {**read_json(source / CARD), "export": {"to": "adapter"}})
+        write_json(folder / CARD, {**card, "export": {"to": "adapter"}})
         load_artifact(folder)
 
 
@@ -93,16 +99,15 @@ def export_merged(
         advance: Called with the number of rows just answered.
 
     Raises:
-        RunError: ``target`` holds something else.
+        RunError: There is no artifact, or ``target`` holds something else or cannot be written.
         ModelError: The merged model scores otherwise; nothing is left of it.
     """
     artifact = load_artifact(source)
     card = dict(artifact.card)
-    with _own(target) as folder:
+    with _own(target, card) as folder:
         answers, before = _score(artifact, rows, batch_size, advance)
         dtype = _stored_in(artifact)
-        merge(artifact.model, dtype).save_pretrained(folder)
-        artifact.template.tokenizer.save_pretrained(folder)
+        save_whole(folder, merge(artifact.model, dtype), artifact.template)
         own = {"adapter": False, "quantization": "none", "dtype": _name(dtype), "export": {"to": "merged"}}
         write_json(folder / CARD, {**card, **own})
         del artifact
@@ -157,13 +162,17 @@ def _refuse_other_scores(found: Merged) -> None:
 
 
 @contextmanager
-def _own(target: Path) -> Iterator[Path]:
+def _own(target: Path, card: Mapping[str, Any]) -> Iterator[Path]:
     """A folder to fill; it takes the place of nothing but an earlier export.
 
+    Args:
+        target: Where to.
+        card: Of what is exported.
+
     Raises:
-        RunError: Something else is there.
+        RunError: Something else is there, or it cannot be written.
     """
-    if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or _is_export(target))):
+    if target.exists() and not (target.is_dir() and _is_export(target)):
         raise RunError(
             say(
                 "{path} holds something else than an earlier export, so it is left alone. Choose another folder with "
@@ -171,12 +180,31 @@ def _own(target: Path) -> Iterator[Path]:
                 path=target,
             )
         )
-    with replaced_dir(target.absolute()) as folder:
-        yield folder
+    base = Path(card["base"]["name"])
+    if base.is_absolute() and target.resolve() == base.resolve():
+        raise RunError(
+            say(
+                "{path} is the base that the run was trained over: without it, the run could not be loaded any more. "
+                "Choose another folder with -o DIR.",
+                path=target,
+            )
+        )
+    try:
+        with replaced_dir(target.resolve()) as folder:
+            yield folder
+            written = read_json(folder / CARD)
+            written["export"]["files"] = sorted(file.name for file in folder.iterdir())
+            write_json(folder / CARD, written)
+    except ExactuneError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise unwritable(target, error) from error
 
 
 def _is_export(folder: Path) -> bool:
-    return (folder / CARD).is_file() and "export" in read_json(folder / CARD)
+    """Whether it holds nothing that an export has not put there; so does an empty one."""
+    card = read_json(folder / CARD) if (folder / CARD).is_file() else {}
+    return {file.name for file in folder.iterdir()} <= {*card.get("export", {}).get("files", ())}
 
 
 def _digest(file: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from exactune.bases import Base, find_base
 from exactune.errors import ModelError, RunError
@@ -28,7 +28,7 @@ from exactune.rundir import read_json, write_json
 from exactune.tasks import Task, task_from_config
 from exactune.types import Example, Message, input_of
 
-__all__ = ["CARD", "Artifact", "base_of", "load_artifact", "read_card", "save_artifact", "with_adapter"]
+__all__ = ["CARD", "Artifact", "base_of", "load_artifact", "read_card", "save_artifact", "save_whole", "with_adapter"]
 
 CARD = "exactune.json"
 FORMAT = 1
@@ -154,8 +154,11 @@ def save_artifact(
         parents: What it was trained from, the nearest first: ``{"path", "method", "sha256"}`` each.
         quantization: Of the base, beside which an adapter was trained.
     """
-    model.save_pretrained(folder, safe_serialization=True)
-    template.tokenizer.save_pretrained(folder)
+    if isinstance(model, PeftModel):
+        model.save_pretrained(folder)
+        template.tokenizer.save_pretrained(folder)
+    else:
+        save_whole(folder, model, template)
     system, user_prefix = _common_frame(examples)
     card = {
         "format": FORMAT,
@@ -176,6 +179,20 @@ def save_artifact(
         "golden": golden(template, examples),
     }
     write_json(folder / CARD, card)
+
+
+def save_whole(folder: Path, model: PreTrainedModel, template: Template) -> None:
+    """A model and its tokenizer, for whatever serves models of transformers.
+
+    Its generation config is that of the answers here: the most probable token, until one at which they end. Published
+    ones sample, stop elsewhere, or cannot be written again once a trainer has changed them.
+    """
+    before = model.generation_config
+    model.generation_config = GenerationConfig(
+        eos_token_id=[*template.stop_ids], bos_token_id=before.bos_token_id, pad_token_id=before.pad_token_id
+    )
+    model.save_pretrained(folder)
+    template.tokenizer.save_pretrained(folder)
 
 
 def _common_frame(examples: Sequence[Example]) -> tuple[str, str]:
@@ -233,7 +250,8 @@ def load_artifact(folder: Path) -> Artifact:
         loaded = with_adapter(model, folder, card, base)
     else:
         base = Base(str(folder), str(folder))
-        loaded, base_template = load_base(base, full="export" not in card)
+        # A copy of trained weights is as they are; merged ones are in what their adapter computed in.
+        loaded, base_template = load_base(base, full=card.get("export", {}).get("to") != "merged")
     template = Template.load(Base(str(folder), str(folder)), base_template.stop_ids)
     verify(template, card["golden"])
     answering = Answering.of(task_from_config(card["task"]), template, card.get("constraint"), card["max_new_tokens"])

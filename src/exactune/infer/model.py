@@ -79,7 +79,8 @@ def load_base(base: Base, *, full: bool = False, quantization: str = "none") -> 
             **(four_bits(dtype) if quantization == "4bit" else {}),
             **hub_options(base.location, base.revision),
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    # An import: of what a base was quantized with.
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, ImportError) as error:
         raise ModelError(model_not_loaded(base.label, error)) from error
     steady(model)
     refuse_misread(model)

@@ -108,7 +108,8 @@ def _read_by_hand(weight: torch.Tensor) -> torch.Tensor:
     from bitsandbytes.functional import dequantize_blockwise
 
     state = weight.quant_state
-    scales = dequantize_blockwise(state.absmax, state.state2) + state.offset
+    # Quantized once more or, in bases that were published in 4 bits, as they are.
+    scales = dequantize_blockwise(state.absmax, state.state2) + state.offset if state.nested else state.absmax
     count = min(PROBED, state.shape[0]) * state.shape[1]
     packed = weight.data.reshape(-1).view(torch.uint8)[: -(-count // 2)].long()
     levels = state.code.float()[torch.stack((packed >> 4, packed & 15), dim=1).reshape(-1)[:count]]

@@ -125,7 +125,8 @@ def _partly(one: Summary) -> Iterator[Text]:
     """Under how many of the seeds a method changed nothing."""
     if one["difference"] and 0 < (kept := one["same"] + one["unmoved"]) < one["seeds"]:
         yield say(
-            "Under {kept} of {seeds} seeds {method} left SFT as it was: there was no pair, or no evaluation was better.",
+            "Under {kept} of {seeds} seeds {method} left SFT as it was: there was no pair, or no evaluation was "
+            "better.",
             kept=kept,
             seeds=one["seeds"],
             method=method_name(one["method"]),

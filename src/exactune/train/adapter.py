@@ -21,10 +21,18 @@ def make_trainable(model: PreTrainedModel, lora: LoraSettings | None, seed: int)
     Seeds are set right before the adapter draws its random half, so equal seeds give equal adapters.
 
     Raises:
-        ConfigError: ``lora.target_modules`` names a layer that the model does not have.
+        ConfigError: ``lora.target_modules`` names a layer that the model does not have, or all weights were to be
+            trained, and they are quantized.
     """
     set_seed(seed)
     if lora is None:
+        if not all(tensor.is_floating_point() for tensor in model.parameters()):
+            raise ConfigError(
+                say(
+                    "`lora: none`: the base comes in fewer bits, which have no room for the small steps of training. "
+                    "Train an adapter beside it, or take the base that it was made of."
+                )
+            )
         return model.requires_grad_(True)
     _refuse_unknown_modules(model, lora.target_modules)
     settings = LoraConfig(
