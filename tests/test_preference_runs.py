@@ -14,6 +14,7 @@ import torch
 import exactune
 from exactune.errors import ConfigError, DataError, Interrupted, RunError
 from exactune.estimate import estimate
+from exactune.parent import find_parent
 from exactune.plan import config_source, make_plan
 from exactune.render.batch import answer_logps, collate
 from exactune.render.template import Template
@@ -273,6 +274,24 @@ def test_it_answers_as_the_other_run_does(base: Path, tmp_path: Path) -> None:
     assert plan.max_new_tokens == card["max_new_tokens"]
     assert plan.config.task.copy_spans
     assert plan.constraint == card["constraint"]
+
+
+@pytest.mark.parametrize(
+    ("task", "held", "constrain"),
+    [
+        ({"type": "json"}, {"grammar": "start: /.*/"}, True),
+        ({"type": "json"}, None, None),
+        ({"type": "classification", "labels": ["a", "b"]}, {"labels": ["a", "b"]}, None),
+        ({"type": "classification", "labels": ["a", "b"]}, None, False),
+    ],
+)
+def test_its_answers_are_held_as_those_of_the_other_run(
+    place: Path, tmp_path: Path, task: dict[str, Any], held: dict[str, Any] | None, constrain: bool | None
+) -> None:
+    shutil.copytree(place / "sft" / "adapter", tmp_path / "adapter")
+    card = read_json(place / "sft" / "adapter" / "exactune.json") | {"task": task, "constraint": held}
+    (tmp_path / "adapter" / "exactune.json").write_text(json.dumps(card), encoding="utf-8")
+    assert find_parent("adapter", tmp_path).patch.values.get("constrain") == constrain
 
 
 def test_orpo_takes_pairs_and_single_answers(base: Path, tmp_path: Path) -> None:

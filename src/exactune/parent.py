@@ -30,7 +30,7 @@ class Parent:
     Attributes:
         folder: Its artifact.
         card: The content of that folder's ``exactune.json``.
-        patch: What it decides: base model, task, the adapter's shape.
+        patch: What it decides: base model, task, what answers are held to, the adapter's shape.
     """
 
     folder: Path
@@ -99,8 +99,14 @@ def find_parent(path: str, base: Path) -> Parent:
 
 
 def _decided(folder: Path, card: Mapping[str, Any]) -> dict[str, Any]:
-    copies = {"copy_spans": True} if "copy" in (card.get("constraint") or {}) else {}
+    held = card.get("constraint") or {}
+    copies = {"copy_spans": True} if "copy" in held else {}
     tree: dict[str, Any] = {"task": {**card["task"], **copies}}
+    # Else `auto` might hold its answers to less, or to more, and the two could not be compared.
+    if "grammar" in held:
+        tree["constrain"] = True
+    elif not held and card["task"]["type"] == "classification":
+        tree["constrain"] = False
     if not card["adapter"]:
         # Into a merged model an adapter has gone, so it gets another one, as the recipe has it.
         merged = card.get("export", {}).get("to") == "merged"

@@ -201,6 +201,8 @@ def test_its_own_model_answers_without_folds_and_free_answers_have_no_second(
 def test_what_cannot_be_mined_is_refused(done: Done, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"`mine\.folds` is 1"):
         mine(done.run, settings=MineConfig(folds=1))
+    with pytest.raises(ConfigError, match="is a folder. Name the file"):
+        mine(done.run, settings=MineConfig(folds=5), output=tmp_path)
     copied = Run(tmp_path / "run")
     for name in ("train", "eval", "test"):
         shutil.copy(done.run.path.parent / f"{name}.jsonl", tmp_path)

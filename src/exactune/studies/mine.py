@@ -102,6 +102,8 @@ def _mine(
     plan = _plan(run)
     settings = settings or plan.config.mine
     _refuse(plan, settings)
+    if output is not None and Path(output).is_dir():
+        raise ConfigError(say("{path} is a folder. Name the file that the pairs are to be written to.", path=output))
     with Run(run.mine).locked():
         told = (
             answer_unseen(run, plan, settings.folds, tell, display)
