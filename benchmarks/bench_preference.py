@@ -1,6 +1,6 @@
 """Speed of preference training beside stock TRL: what it gives that both answers of a pair share their prompt.
 
-Usage: ``python benchmarks/bench_preference.py [--sets A,B] [--pairs 24] [--rounds 3] [--shape 41m|0.6b|4b]
+Usage: ``python benchmarks/bench_preference.py [--sets A,B] [--pairs 16] [--rounds 3] [--shape 8m|41m|0.6b|4b]
 [--device cuda]``. A random Qwen3 shape with an adapter is trained on real pairs by DPO, one epoch, 8 pairs a step, by
 every side on the same ids, sides taking turns. Times are of the whole epoch, the reference's log-likelihoods included;
 peak memory is of a process of its own for each side, beyond one that only loads the model. A set is a folder of the
@@ -225,9 +225,9 @@ def main() -> None:
     """Measure and write down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=lambda text: text.split(","), default=list(SETS))
-    parser.add_argument("--pairs", type=int, default=24)
+    parser.add_argument("--pairs", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--shape", choices=SHAPES, default="41m")
+    parser.add_argument("--shape", choices=SHAPES, default="8m")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -1,6 +1,6 @@
 """LoRA beside QLoRA: memory, speed, and what a whole run and its merged export reach.
 
-Usage: ``python benchmarks/bench_qlora.py [shapes] [run] [--shape 41m|0.6b|4b] [--device cuda] [--tokens 442,64]
+Usage: ``python benchmarks/bench_qlora.py [shapes] [run] [--shape 8m|41m|0.6b|4b] [--device cuda] [--tokens 442,64]
 [--steps 6] [--rounds 3]``. The parts:
 
 - ``shapes``: a random Qwen3 shape, loaded as a user's base is, trains by LoRA r=32 on attention, 16 rows a step, beside

@@ -1,6 +1,6 @@
 """Training speed beside stock TRL, in one run, with what each part of the difference gives.
 
-Usage: ``python benchmarks/bench_train.py [--sets A,B] [--pairs 5] [--steps 4] [--shape 41m|0.6b|4b] [--device cuda]``.
+Usage: ``python benchmarks/bench_train.py [--sets A,B] [--pairs 5] [--steps 4] [--shape 8m|41m|0.6b|4b] [--device cuda]``.
 A random Qwen3 shape is trained on real rows (development data beside the checkout; ``prefix-500-suffix-26`` makes
 random ones of these lengths, to see growth) by LoRA r=32 on attention, 16 rows a step, on the same rows by every
 side, sides taking turns. Times are of whole optimizer steps with their batches, after one to warm up; peak memory is
@@ -73,6 +73,8 @@ SETS = ("banking77", "banking77-listed", "cluener", "twlaw")
 SIDES = ("trl", "trl-no-checkpointing", "trl-one-batch", "plain", "tree-dense", "tree")
 SWIFT = {"ms-swift": "true", "ms-swift-no-checkpointing": "false"}
 SHAPES = {
+    "8m": {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 8, "num_attention_heads": 4,
+           "num_key_value_heads": 2, "head_dim": 64, "vocab_size": 8192},
     "41m": {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 8, "num_attention_heads": 8,
             "num_key_value_heads": 4, "head_dim": 64, "vocab_size": 32000},
     "0.6b": {"hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
