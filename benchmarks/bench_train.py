@@ -1,11 +1,12 @@
 """Training speed beside stock TRL, in one run, with what each part of the difference gives.
 
-Usage: ``python benchmarks/bench_train.py [--sets A,B] [--pairs 5] [--steps 4] [--shape 8m|41m|0.6b|4b] [--device cuda]``.
+Usage: ``python benchmarks/bench_train.py [--sets A,B] [--pairs 5] [--steps 4] [--shape 8m|41m|0.6b|4b]
+[--device cuda]``.
 A random Qwen3 shape is trained on real rows (development data beside the checkout; ``prefix-500-suffix-26`` makes
-random ones of these lengths, to see growth) by LoRA r=32 on attention, 16 rows a step, on the same rows by every
-side, sides taking turns. Times are of whole optimizer steps with their batches, after one to warm up; peak memory is
-of a process of its own for each side. Each side's share of the machine's matrix rate is what torch counts in one of
-its steps, divided by its seconds and by the rate of one large product in the same precision. The table goes into
+random ones of these lengths, to see growth) by LoRA r=32 on attention, 16 rows a step, on the same rows by every side,
+sides taking turns. Times are of whole optimizer steps with their batches, after one to warm up; peak memory is of a
+process of its own for each side. Each side's share of the machine's matrix rate is what torch counts in one of its
+steps, divided by its seconds and by the rate of one large product in the same precision. The table goes into
 ``results/bench_train.json`` and the README.
 
 Sides:
