@@ -249,15 +249,19 @@ def _forgotten(found: list[dict[str, Any]]) -> str:
     """What was lost with and without mixing."""
     if not found:
         return ""
-    text = "\n| | bits per byte, " + ", ".join(GENERAL) + " | token F1 | accuracy |\n| --- | --- | --- | --- |\n"
+    columns = [*(f"{name}, bits per byte" for name in GENERAL), "instructions, token F1", "accuracy"]
+    text = f"\n| | {' | '.join(columns)} |\n| ---" + " | ---" * len(columns) + " |\n"
+    text += f"| the base | {_general(found[0], 'before')} | |\n"
     for result in found:
-        for time_ in ("before", "after"):
-            figures = result["general"][time_].values()
-            bits = ", ".join(f"{one['bits_per_byte']:.3f}" for one in figures)
-            f1 = next(one["token_f1"] for one in figures if "token_f1" in one)
-            accuracy = f"{result['value']:.3f}" if time_ == "after" else ""
-            text += f"| {time_} {_label(result)} | {bits} | {f1:.3f} | {accuracy} |\n"
+        text += f"| {_label(result)} | {_general(result, 'after')} | {result['value']:.3f} |\n"
     return text
+
+
+def _general(result: dict[str, Any], when: str) -> str:
+    """Cells of a row, before fine-tuning or after it."""
+    figures = result["general"][when].values()
+    f1 = next(one["token_f1"] for one in figures if "token_f1" in one)
+    return " | ".join(f"{value:.3f}" for value in (*(one["bits_per_byte"] for one in figures), f1))
 
 
 def _label(result: dict[str, Any]) -> str:
