@@ -103,7 +103,7 @@ def _decided(folder: Path, card: Mapping[str, Any]) -> dict[str, Any]:
     copies = {"copy_spans": True} if "copy" in held else {}
     tree: dict[str, Any] = {"task": {**card["task"], **copies}}
     # Else `auto` might hold its answers to less, or to more, and the two could not be compared.
-    if "grammar" in held:
+    if "grammar" in held and not card["task"].get("multi_label"):
         tree["constrain"] = True
     elif not held and card["task"]["type"] == "classification":
         tree["constrain"] = False

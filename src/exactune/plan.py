@@ -384,7 +384,8 @@ def _findings(
     # Rows that do not fit can never be used, so they are found whatever is ignored.
     ignored = [code for code in config.check.ignore if code.upper() != "D501"]
     probe = token_probe(template, ids, limit, generation_stops(base), rejected or {})
-    return check_dataset(Dataset(loaded.splits, loaded.findings, probe, config.task), ignored)
+    learns_rejected = config.training.method in PREFERENCE
+    return check_dataset(Dataset(loaded.splits, loaded.findings, probe, config.task, learns_rejected), ignored)
 
 
 def _apply_policy(config: Config, splits: Splits, findings: Sequence[Finding]) -> Splits:

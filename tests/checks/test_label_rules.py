@@ -60,8 +60,11 @@ def test_pairs_may_all_prefer_the_same_answer() -> None:
     """As of a run that gets the rows of one label wrong."""
     one = dataset([("x", "a"), ("y", "a")])
     train = tuple(replace(row, rejected="b") for row in one.splits.train)
-    (found,) = found_by("D301", replace(one, splits=replace(one.splits, train=train)))
+    pairs = replace(one, splits=replace(one.splits, train=train))
+    (found,) = found_by("D301", pairs)
     assert found.severity is Severity.WARNING
+    (unlearned,) = found_by("D301", replace(pairs, learns_rejected=False))
+    assert unlearned.severity is Severity.ERROR, "`sft` learns of the better answers alone"
 
 
 @pytest.mark.parametrize(

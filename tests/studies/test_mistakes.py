@@ -114,6 +114,7 @@ def test_mistakes_in_one_direction_are_balanced_by_rows_answered_right() -> None
     assert [mistake.kinds for mistake in found.kept] == [("label",)] * 3 + [("counterweight",)] * 3
     assert found.left_out == {}, "what no mistake asks for is not left out"
     assert numbers(chosen(LABELS, rows, told, max_pairs=4)) == [1, 2, 3, 5], "mistakes come first"
+    assert numbers(chosen(LABELS, rows, told, max_per_label=2)) == [1, 2, 5, 7], "no label has more than asked for"
     assert numbers(chosen(LABELS, rows, told, ["t:5"])) == [1, 2, 3, 7, 8, 4], "a doubtful label teaches nothing"
 
 

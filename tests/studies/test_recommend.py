@@ -55,6 +55,7 @@ def test_of_two_that_are_better_the_best_is_taken_with_its_price() -> None:
         (one("sft+dpo", "level", 0.0, same=3), "SFT + DPO is SFT here: under no seed did a mistake"),
         (one("sft+dpo", "level", 0.0, unmoved=3), "SFT + DPO is SFT here: under every seed the model it began with"),
         (one("sft+dpo", "level", 0.0, same=1, unmoved=1), "Under 2 of 3 seeds SFT + DPO left SFT as it was"),
+        (one("sft+dpo", "level", 0.0, same=1, unmoved=2), "Under 3 of 3 seeds SFT + DPO left SFT as it was"),
         (one("orpo", "level", general={"news.txt": 0.31}), "ORPO forgets: it predicts news.txt worse by 31%"),
     ],
 )  # fmt: skip

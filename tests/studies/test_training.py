@@ -129,6 +129,17 @@ def test_a_finished_run_is_not_replaced_unasked(done: tuple[Run, list[str]]) -> 
         exactune.train(run.path.parent / "task.yaml", output=str(run.path))
 
 
+def test_what_it_learned_from_is_not_mined_anew(done: tuple[Run, list[str]]) -> None:
+    """Other settings of `mine` come too late for a run that has begun, and must not take its training file away."""
+    run, _ = done
+    pairs = run.path.with_name("run-sft") / "mine" / "pairs.jsonl"
+    before = pairs.read_bytes()
+    again = ["mine.max_pairs=2"]
+    exactune.train(run.path.parent / "task.yaml", assignments=again, output=str(run.path), resume=True)
+    assert pairs.read_bytes() == before
+    assert before.count(b"\n") > 2
+
+
 def test_where_no_mistake_makes_a_pair_the_first_run_is_kept(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,12 +64,14 @@ class Dataset:
         rejected: What loading found: why other rows are not among them, and files that are not UTF-8.
         tokens: Looks at a row with the run's tokenizer; without it token rules find nothing.
         declared: What the config says of the task.
+        learns_rejected: Whether training learns of the worse answers of preference pairs, too.
     """
 
     splits: Splits
     rejected: tuple[Finding, ...] = ()
     tokens: Callable[[Example], Probe] | None = None
     declared: TaskConfig = field(default_factory=TaskConfig)
+    learns_rejected: bool = True
 
     @cached_property
     def task(self) -> Task | None:

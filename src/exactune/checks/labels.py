@@ -41,7 +41,7 @@ def label_imbalance(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     What it does:
         From 100 training rows on, finds a label with at least half of the rows and more than nine times as many as the
         typical other label (the median). Where all rows have the same answer, whatever their number, it is an error;
-        where they are preference pairs, which teach what is rejected, too, a warning.
+        where they are preference pairs for DPO or ORPO, which learn what is rejected, too, a warning.
 
     Why it matters:
         Always giving that label is then right most of the time: a model can learn just that, and accuracy looks good
@@ -61,7 +61,7 @@ def label_imbalance(dataset: Dataset, rule: Rule[Dataset]) -> Iterator[Finding]:
     if len(train) > 1 and (answer := _only_answer(dataset)):
         message = say("all {rows:,} training rows have the answer {answer!r}", rows=len(train), answer=excerpt(answer))
         found = rule.finding(message, locations=files, evidence={"answer": answer, "rows": len(train)})
-        pairs = any(example.rejected is not None for example in train)
+        pairs = dataset.learns_rejected and any(example.rejected is not None for example in train)
         yield found if pairs else replace(found, severity=Severity.ERROR)
         return
     # A label that is written in several ways is still one (D303).

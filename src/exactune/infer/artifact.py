@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from transformers import GenerationConfig, PreTrainedModel
 
 from exactune.bases import Base, find_base
@@ -264,10 +264,17 @@ def with_adapter(
     """A base model with the adapter of an artifact folder.
 
     Raises:
-        ModelError: The adapter was trained over other weights, or has other tensors than it should.
+        ModelError: The adapter was trained over other weights, is damaged, or has other tensors than it should.
     """
     _same_weights(folder, card, base)
-    loaded = PeftModel.from_pretrained(model, folder, is_trainable=trainable)
+    try:
+        loaded = PeftModel.from_pretrained(model, folder, is_trainable=trainable)
+    except SafetensorError as error:
+        raise ModelError(
+            say(
+                "{folder}: the adapter is damaged ({error}). Copy it again, or train again.", folder=folder, error=error
+            )
+        ) from error
     _same_tensors(folder, loaded)
     return loaded
 

@@ -94,7 +94,7 @@ def choose(
         else:
             (usable if is_wanted else spare).append(_mistake(task, row, one))
     kept, limits = _balanced(sorted(usable, key=_hardest_first), settings)
-    kept += _counterweights(kept, sorted(spare, key=_hardest_first), settings.max_pairs)
+    kept += _counterweights(kept, sorted(spare, key=_hardest_first), settings)
     return Choice(sorted(kept, key=_hardest_first), {**+left_out, **limits}, frozenset(distrusted))
 
 
@@ -102,7 +102,7 @@ def _hardest_first(mistake: Mistake) -> float:
     return -mistake.hardness
 
 
-def _counterweights(kept: Sequence[Mistake], spare: Sequence[Mistake], most: int | None) -> list[Mistake]:
+def _counterweights(kept: Sequence[Mistake], spare: Sequence[Mistake], settings: MineConfig) -> list[Mistake]:
     """Rows answered right that keep pairs from moving the model towards a label, whatever the input.
 
     A model that takes one label for another mostly errs in one direction, and pairs of these mistakes alone teach it
@@ -112,15 +112,20 @@ def _counterweights(kept: Sequence[Mistake], spare: Sequence[Mistake], most: int
     Args:
         kept: The pairs of mistakes.
         spare: Rows answered right, with the most probable wrong label, hardest first.
-        most: Pairs in all.
+        settings: How many pairs.
     """
     balance, found = Counter[str](), list[Mistake]()
+    labels = Counter(one.label for one in kept)
+    room = settings.max_pairs or len(kept) + len(spare)
+    of_label = settings.max_per_label or room
     for one in kept:
         balance.update({one.label: 1})
         balance.subtract({one.given: 1})
     for one in spare:
-        if (most is None or len(kept) + len(found) < most) and balance[one.label] < 0 < balance[one.given]:
+        has_room = labels.total() < room and labels[one.label] < of_label
+        if has_room and balance[one.label] < 0 < balance[one.given]:
             found.append(replace(one, kinds=("counterweight",)))
+            labels.update({one.label: 1})
             balance.update({one.label: 1})
             balance.subtract({one.given: 1})
     return found

@@ -123,7 +123,8 @@ def _held(one: Summary, primary: str) -> Text:
 
 def _partly(one: Summary) -> Iterator[Text]:
     """Under how many of the seeds a method changed nothing."""
-    if one["difference"] and 0 < (kept := one["same"] + one["unmoved"]) < one["seeds"]:
+    kept = one["same"] + one["unmoved"]
+    if one["difference"] and kept and one["seeds"] not in (one["same"], one["unmoved"]):
         yield say(
             "Under {kept} of {seeds} seeds {method} left SFT as it was: there was no pair, or no evaluation was "
             "better.",

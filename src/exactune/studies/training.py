@@ -15,8 +15,8 @@ from exactune.evaluate.against import compare_runs
 from exactune.language import say
 from exactune.pipeline import Say, train_planned
 from exactune.plan import Source, config_source, make_plan
-from exactune.rundir import Run
-from exactune.studies.mine import mine
+from exactune.rundir import Run, read_jsonl
+from exactune.studies.mine import PAIRS, mine
 from exactune.train.fit import Display
 from exactune.types import Patch
 from exactune.verdicts import against_run
@@ -83,15 +83,21 @@ def _in_two(source: Source, output: Path, tell: Say, display: Display | None, op
             )
         )
     first = Run(output.with_name(f"{output.name}-sft"))
-    if not (options["resume"] or options["resume_anyway"]):
+    resumes = options["resume"] or options["resume_anyway"]
+    if not resumes:
         for run in (first, Run(output)):
             run.ensure_free(overwrite=options["overwrite"])
     tell(say("step    1 of 3: sft in {run}", run=first.path))
     train_planned(lambda: make_plan(first_of_two(source), output=str(first.path)), **options)
     tell(say("step    2 of 3: pairs of its mistakes"))
-    # As they are now: a first run that is resumed has those that it began with.
-    mined = mine(first, settings=source.resolved.config.mine, say=tell, display=display)
-    if not mined.pairs:
+    file = first.mine / PAIRS
+    if resumes and Run(output).config.is_file() and file.is_file():
+        # What a run has begun to learn from is not mined anew under it, whatever the settings are now.
+        pairs = sum(1 for _ in read_jsonl(file))
+    else:
+        # By the settings as they are now: a first run that is resumed has those that it began with.
+        pairs = mine(first, settings=source.resolved.config.mine, say=tell, display=display).pairs
+    if not pairs:
         tell(
             say(
                 "step    3 of 3: no mistake makes a pair, so there is nothing for dpo to learn: keep {run}",
@@ -99,8 +105,8 @@ def _in_two(source: Source, output: Path, tell: Say, display: Display | None, op
             )
         )
         return first
-    tell(say("step    3 of 3: dpo of {pairs} pairs in {run}", pairs=mined.pairs, run=output))
-    second = second_of_two(source, first, mined.file)
+    tell(say("step    3 of 3: dpo of {pairs} pairs in {run}", pairs=pairs, run=output))
+    second = second_of_two(source, first, file)
     run = train_planned(lambda: make_plan(second, output=str(output)), **options)
     tell(say("verdict {verdict}", verdict=against_run(compare_runs(run, first))))
     return run

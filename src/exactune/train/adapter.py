@@ -26,7 +26,7 @@ def make_trainable(model: PreTrainedModel, lora: LoraSettings | None, seed: int)
     """
     set_seed(seed)
     if lora is None:
-        if not all(tensor.is_floating_point() for tensor in model.parameters()):
+        if getattr(model, "hf_quantizer", None) or not all(one.is_floating_point() for one in model.parameters()):
             raise ConfigError(
                 say(
                     "`lora: none`: the base comes in fewer bits, which have no room for the small steps of training. "
