@@ -327,7 +327,9 @@ def test_what_cannot_be_is_refused(place: Path) -> None:
     refused(f"start_from: sft\n{DPO}lora: none\n", ConfigError, "`lora.r`")
     refused(f"start_from: sft\nmodel: mini\n{DPO}", ConfigError, "`model`: mini")
     refused(f"start_from: sft\nquantization: 4bit\n{DPO}", ConfigError, "`quantization`: 4bit", "has none")
-    refused(f"start_from: nowhere\n{DPO}", RunError, "no artifact here")
+    refused(f"start_from: nowhere\n{DPO}", ConfigError, "`start_from`: there is no folder", "nowhere")
+    (place / "empty").mkdir(exist_ok=True)
+    refused(f"start_from: empty\n{DPO}", RunError, "no artifact here")
     write_jsonl(place / "general.jsonl", rows(12, 500))
     mix = f"start_from: sft\n{DPO}mix: [{{path: general.jsonl, ratio: 0.2}}]\n"
     refused(mix, ConfigError, "`data.mix`: `training.method: dpo`")

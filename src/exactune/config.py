@@ -289,8 +289,8 @@ class Config(_Node):
     """Branch, tag or commit of a hub model. A run records the commit that it led to, and keeps to it."""
     start_from: str | None = None
     """Run or artifact folder whose adapter (or model, where all weights were trained) training goes on with, relative
-    to the config. Base model, task and the adapter's shape are then its own; without ``data.eval`` so are the eval
-    rows, and without ``data.test``, too, the test rows."""
+    to the config. Base model, task, ``constrain`` and the adapter's shape are then its own; without ``data.eval`` so
+    are the eval rows, and without ``data.test``, too, the test rows."""
     data: DataConfig = DataConfig()
     task: Annotated[TaskConfig, BeforeValidator(_type_word)] = TaskConfig()
     check: CheckConfig = CheckConfig()

@@ -88,10 +88,18 @@ def find_parent(path: str, base: Path) -> Parent:
         base: What it is relative to.
 
     Raises:
-        RunError: There is no artifact.
+        ConfigError: There is no such folder.
+        RunError: There is no artifact in it.
         ModelError: It is of another format.
     """
     named = base / Path(path).expanduser()
+    if not named.is_dir():
+        raise ConfigError(
+            say(
+                "`start_from`: there is no folder {path}. Name a run or an artifact folder, relative to the config.",
+                path=named,
+            )
+        )
     Run(named).refuse_several()
     folder = Run(named).artifact if Run(named).config.is_file() else named
     card = read_card(folder)
